@@ -141,6 +141,13 @@ def _libraries():
     )
     _maybe(
         debian_library,
+        name = "cli11",
+        packages = {"libcli11-dev": "2.1.2+ds-"},
+        build_file = Label("//third_party/cli11:cli11.BUILD"),
+        links = {"include/CLI": "/usr/include/CLI"},
+    )
+    _maybe(
+        debian_library,
         name = "simdjson",
         packages = {"libsimdjson-dev": "3.0.1-"},
         build_file = Label("//third_party/simdjson:simdjson.BUILD"),

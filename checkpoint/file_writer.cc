@@ -1,0 +1,119 @@
+#include "checkpoint/file_writer.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace pretrained {
+namespace {
+
+// Linux writes at most this much a call.
+constexpr size_t kMaxWriteBytes = size_t{1} << 30;
+
+absl::Status Failed(const std::string& path, absl::string_view doing,
+                    int error) {
+  const absl::Status status =
+      absl::ErrnoToStatus(error, absl::StrCat(path, ": cannot be ", doing));
+  if (error == ENOSPC || error == EDQUOT) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(status.message(), "; free some space and try again"));
+  }
+  return status;
+}
+
+// What a newly made file gets: mkstemp() gives 0600.
+mode_t NewFileMode() {
+  const mode_t mask = umask(0);
+  umask(mask);
+  return 0666 & ~mask;
+}
+
+std::string FolderOf(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path();
+  return folder.empty() ? "." : folder;
+}
+
+}  // namespace
+
+absl::StatusOr<FileWriter> FileWriter::Create(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": is a folder, but a file is to be written"));
+  }
+  std::string partial = absl::StrCat(path, ".XXXXXX");
+  const int fd = mkostemp(partial.data(), O_CLOEXEC);
+  if (fd < 0) return Failed(path, "created", errno);
+  return FileWriter(path, std::move(partial), fd);
+}
+
+FileWriter::FileWriter(FileWriter&& other) noexcept
+    : path_(std::move(other.path_)),
+      partial_path_(std::exchange(other.partial_path_, "")),
+      fd_(std::exchange(other.fd_, -1)) {}
+
+FileWriter& FileWriter::operator=(FileWriter&& other) noexcept {
+  if (this != &other) {
+    Abandon();
+    path_ = std::move(other.path_);
+    partial_path_ = std::exchange(other.partial_path_, "");
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+FileWriter::~FileWriter() { Abandon(); }
+
+void FileWriter::Abandon() {
+  if (fd_ >= 0) close(fd_);
+  if (!partial_path_.empty()) unlink(partial_path_.c_str());
+  fd_ = -1;
+  partial_path_.clear();
+}
+
+absl::Status FileWriter::Append(absl::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written =
+        write(fd_, bytes.data(), std::min(bytes.size(), kMaxWriteBytes));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return Failed(path_, "written", errno);
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FileWriter::Commit() {
+  if (fchmod(fd_, NewFileMode()) != 0 || fsync(fd_) != 0) {
+    return Failed(path_, "synced", errno);
+  }
+  const int fd = std::exchange(fd_, -1);
+  if (close(fd) != 0) return Failed(path_, "closed", errno);
+  if (rename(partial_path_.c_str(), path_.c_str()) != 0) {
+    return Failed(path_, "put in place", errno);
+  }
+  partial_path_.clear();
+  const int folder =
+      open(FolderOf(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return absl::OkStatus();  // The name stands all the same.
+  const int synced = fsync(folder);
+  const int error = errno;
+  close(folder);
+  // Some network file systems do not sync folders.
+  if (synced != 0 && error != EINVAL && error != ENOTSUP) {
+    return Failed(path_, "synced", error);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace pretrained

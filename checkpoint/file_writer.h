@@ -1,0 +1,51 @@
+#ifndef PRETRAINED_CHECKPOINT_FILE_WRITER_H_
+#define PRETRAINED_CHECKPOINT_FILE_WRITER_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace pretrained {
+
+// A file that appears under its name only when it is whole.
+//
+//   absl::StatusOr<FileWriter> file = FileWriter::Create("model.safetensors");
+//   absl::Status s = file->Append(bytes);
+//   if (s.ok()) s = file->Commit();
+//
+// Create() opens a new file beside `path`; Commit() syncs it, gives it the
+// name, replacing what was there in one step, and syncs the folder. Without
+// Commit() the destructor removes the new file and nothing has changed.
+// Threads: one at a time.
+class FileWriter {
+ public:
+  // kNotFound without the folder, kPermissionDenied where it may not be
+  // written.
+  static absl::StatusOr<FileWriter> Create(const std::string& path);
+
+  FileWriter(FileWriter&& other) noexcept;
+  FileWriter& operator=(FileWriter&& other) noexcept;
+  ~FileWriter();
+
+  // kResourceExhausted when the disk is full.
+  absl::Status Append(absl::string_view bytes);
+  absl::Status Commit();
+
+ private:
+  FileWriter(std::string path, std::string partial_path, int fd)
+      : path_(std::move(path)),
+        partial_path_(std::move(partial_path)),
+        fd_(fd) {}
+  void Abandon();
+
+  std::string path_;
+  std::string partial_path_;  // Empty once committed or moved from.
+  int fd_ = -1;
+};
+
+}  // namespace pretrained
+
+#endif  // PRETRAINED_CHECKPOINT_FILE_WRITER_H_

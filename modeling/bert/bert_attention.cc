@@ -1,0 +1,136 @@
+#include "modeling/bert/bert_attention.h"
+
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ATen/ATen.h"
+#include "device_map/module_tree.h"
+#include "modeling/bert/bert_config.h"
+#include "modeling/head_pruning.h"
+#include "modeling/layers.h"
+#include "modeling/module.h"
+
+namespace pretrained {
+
+BertOutput::BertOutput(const ModuleNode& node, const ModuleOptions& options,
+                       const BertConfig& config)
+    : CallableModule(node, options),
+      dense_(AddChild<Linear>(node, "dense", options)),
+      norm_(AddChild<LayerNorm>(node, "LayerNorm", options,
+                                config.layer_norm_eps)),
+      dropout_(AddChild<Dropout>(node, "dropout", options,
+                                 config.hidden_dropout_prob)) {}
+
+OneTensor BertOutput::Forward(const BertOutputArguments& arguments) {
+  const at::Tensor projected = (*dropout_)((*dense_)(arguments.hidden_states));
+  return {(*norm_)(projected + arguments.residual)};
+}
+
+BertSelfAttention::BertSelfAttention(const ModuleNode& node,
+                                     const ModuleOptions& options,
+                                     const BertConfig& config,
+                                     const std::string& position_embedding_type)
+    : CallableModule(node, options),
+      head_size_(config.head_size()),
+      max_position_embeddings_(config.max_position_embeddings),
+      position_embedding_type_(position_embedding_type),
+      query_(AddChild<Linear>(node, "query", options)),
+      key_(AddChild<Linear>(node, "key", options)),
+      value_(AddChild<Linear>(node, "value", options)),
+      dropout_(AddChild<Dropout>(node, "dropout", options,
+                                 config.attention_probs_dropout_prob)) {
+  if (position_embedding_type_ != "absolute") {
+    distance_embedding_ =
+        AddChild<Embedding>(node, "distance_embedding", options);
+  }
+}
+
+at::Tensor BertSelfAttention::SplitHeads(const at::Tensor& x) const {
+  // The number of heads follows from the projection, which may be pruned.
+  return x.view({x.size(0), x.size(1), -1, head_size_}).permute({0, 2, 1, 3});
+}
+
+at::Tensor BertSelfAttention::RelativeScores(const at::Tensor& query,
+                                             const at::Tensor& key) {
+  const int64_t queries = query.size(2);
+  const int64_t keys = key.size(2);
+  const at::TensorOptions index = at::dtype(at::kLong).device(query.device());
+  // Queries are the last tokens of those that the keys cover.
+  const at::Tensor left = at::arange(keys - queries, keys, index).unsqueeze(1);
+  const at::Tensor right = at::arange(keys, index).unsqueeze(0);
+  const at::Tensor embedding =
+      (*distance_embedding_)(left - right + (max_position_embeddings_ - 1))
+          .to(query.scalar_type());
+  at::Tensor scores = at::einsum("bhld,lrd->bhlr", {query, embedding});
+  if (position_embedding_type_ == "relative_key_query") {
+    scores = scores + at::einsum("bhrd,lrd->bhlr", {key, embedding});
+  }
+  return scores;
+}
+
+BertAttentionResult BertSelfAttention::Forward(
+    const BertAttentionArguments& arguments) {
+  const at::Tensor query = SplitHeads((*query_)(arguments.hidden_states));
+  const bool is_cross = arguments.encoder_hidden_states.defined();
+  const bool has_past = arguments.past_key.defined();
+  BertAttentionResult result;
+  if (is_cross && has_past) {
+    // Encoder states do not change from token to token.
+    result.key = arguments.past_key;
+    result.value = arguments.past_value;
+  } else {
+    const at::Tensor& source =
+        is_cross ? arguments.encoder_hidden_states : arguments.hidden_states;
+    result.key = SplitHeads((*key_)(source));
+    result.value = SplitHeads((*value_)(source));
+    if (has_past) {
+      result.key = at::cat({arguments.past_key, result.key}, 2);
+      result.value = at::cat({arguments.past_value, result.value}, 2);
+    }
+  }
+  at::Tensor scores = at::matmul(query, result.key.transpose(-1, -2));
+  if (distance_embedding_ != nullptr) {
+    scores = scores + RelativeScores(query, result.key);
+  }
+  scores = scores / std::sqrt(static_cast<double>(head_size_));
+  if (arguments.attention_mask.defined()) {
+    scores = scores + arguments.attention_mask;
+  }
+  result.probabilities = (*dropout_)(at::softmax(scores, -1));
+  if (arguments.head_mask.defined()) {
+    result.probabilities = result.probabilities * arguments.head_mask;
+  }
+  result.hidden_states = at::matmul(result.probabilities, result.value)
+                             .permute({0, 2, 1, 3})
+                             .flatten(2);
+  return result;
+}
+
+BertAttention::BertAttention(const ModuleNode& node,
+                             const ModuleOptions& options,
+                             const BertConfig& config,
+                             const std::string& position_embedding_type)
+    : CallableModule(node, options),
+      self_(AddChild<BertSelfAttention>(node, "self", options, config,
+                                        position_embedding_type)),
+      output_(AddChild<BertOutput>(node, "output", options, config)) {}
+
+BertAttentionResult BertAttention::Forward(
+    const BertAttentionArguments& arguments) {
+  BertAttentionResult result = self_->Call(arguments);
+  result.hidden_states =
+      output_->Call({result.hidden_states, arguments.hidden_states}).value;
+  return result;
+}
+
+void BertAttention::PruneRows(const std::vector<int64_t>& rows) {
+  for (Linear* linear : {&self_->query(), &self_->key(), &self_->value()}) {
+    PruneLinearInPlace(*linear, rows, /*dim=*/0);
+  }
+  PruneLinearInPlace(output_->dense(), rows, /*dim=*/1);
+}
+
+}  // namespace pretrained

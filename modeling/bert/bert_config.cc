@@ -1,0 +1,116 @@
+#include "modeling/bert/bert_config.h"
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "modeling/activation_names.h"
+#include "modeling/config_reader.h"
+#include "modeling/pretrained_config.h"
+#include "nlohmann/json.hpp"
+
+namespace pretrained {
+namespace {
+
+// Reads {"0": [1, 3], "2": [0]}.
+absl::Status ReadPrunedHeads(const PretrainedConfig& config, BertConfig& bert) {
+  const absl::Status bad = config.BadValue(
+      "pruned_heads",
+      "an object of layers and lists of heads within the model is expected");
+  const nlohmann::ordered_json& pruned = config.Get("pruned_heads");
+  if (!pruned.is_object()) return bad;
+  for (const auto& [key, heads] : pruned.items()) {
+    int64_t layer = 0;
+    if (!absl::SimpleAtoi(key, &layer) || layer < 0 ||
+        layer >= bert.num_hidden_layers || !heads.is_array()) {
+      return bad;
+    }
+    for (const auto& head : heads) {
+      if (!head.is_number_integer()) return bad;
+      const int64_t index = head.get<int64_t>();
+      if (index < 0 || index >= bert.num_attention_heads) return bad;
+      bert.pruned_heads[layer].insert(index);
+    }
+    if (bert.num_heads(layer) == 0) return bad;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+const ConfigClass& BertConfigClass() {
+  static const ConfigClass* const config_class = [] {
+    const BertConfig bert;
+    return new ConfigClass{
+        .model_type = "bert",
+        .defaults = {
+            {"vocab_size", bert.vocab_size},
+            {"hidden_size", bert.hidden_size},
+            {"num_hidden_layers", bert.num_hidden_layers},
+            {"num_attention_heads", bert.num_attention_heads},
+            {"intermediate_size", bert.intermediate_size},
+            {"hidden_act", bert.hidden_act},
+            {"hidden_dropout_prob", bert.hidden_dropout_prob},
+            {"attention_probs_dropout_prob", bert.attention_probs_dropout_prob},
+            {"max_position_embeddings", bert.max_position_embeddings},
+            {"type_vocab_size", bert.type_vocab_size},
+            {"initializer_range", bert.initializer_range},
+            {"layer_norm_eps", bert.layer_norm_eps},
+            {"pad_token_id", *bert.pad_token_id},
+            {"position_embedding_type", bert.position_embedding_type},
+            {"use_cache", bert.use_cache},
+            {"classifier_dropout", nullptr},
+        }};
+  }();
+  return *config_class;
+}
+
+absl::StatusOr<BertConfig> BertConfig::From(const PretrainedConfig& config) {
+  BertConfig bert;
+  ConfigReader reader(config);
+  reader.Size("vocab_size", bert.vocab_size);
+  reader.Size("hidden_size", bert.hidden_size);
+  reader.Size("num_hidden_layers", bert.num_hidden_layers, 0);
+  reader.Size("num_attention_heads", bert.num_attention_heads);
+  reader.Size("intermediate_size", bert.intermediate_size);
+  reader.String("hidden_act", bert.hidden_act);
+  reader.Probability("hidden_dropout_prob", bert.hidden_dropout_prob);
+  reader.Probability("attention_probs_dropout_prob",
+                     bert.attention_probs_dropout_prob);
+  reader.Size("max_position_embeddings", bert.max_position_embeddings);
+  reader.Size("type_vocab_size", bert.type_vocab_size);
+  reader.Number("initializer_range", bert.initializer_range);
+  reader.Number("layer_norm_eps", bert.layer_norm_eps);
+  reader.OptionalInt("pad_token_id", bert.pad_token_id);
+  reader.OneOf("position_embedding_type", bert.position_embedding_type,
+               {"absolute", "relative_key", "relative_key_query"});
+  reader.Bool("use_cache", bert.use_cache);
+  reader.Bool("is_decoder", bert.is_decoder);
+  reader.Bool("add_cross_attention", bert.add_cross_attention);
+  reader.Size("chunk_size_feed_forward", bert.chunk_size_feed_forward, 0);
+  reader.Bool("output_attentions", bert.output_attentions);
+  reader.Bool("output_hidden_states", bert.output_hidden_states);
+  reader.Require(
+      FindActivation(bert.hidden_act) != nullptr, "hidden_act",
+      absl::StrCat("an activation function is expected: ", ListActivations()));
+  reader.Require(bert.hidden_size % bert.num_attention_heads == 0,
+                 "hidden_size",
+                 absl::StrCat("a multiple of the ", bert.num_attention_heads,
+                              " attention heads is expected"));
+  reader.Require(!bert.add_cross_attention || bert.is_decoder,
+                 "add_cross_attention",
+                 "cross-attention is for decoders: set is_decoder too");
+  if (bert.pad_token_id.has_value()) {
+    reader.Require(*bert.pad_token_id >= -bert.vocab_size &&
+                       *bert.pad_token_id < bert.vocab_size,
+                   "pad_token_id", "a token within vocab_size is expected");
+  }
+  if (!reader.ok()) return reader.status();
+  absl::Status status = ReadPrunedHeads(config, bert);
+  if (!status.ok()) return status;
+  return bert;
+}
+
+}  // namespace pretrained

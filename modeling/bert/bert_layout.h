@@ -1,0 +1,24 @@
+#ifndef PRETRAINED_MODELING_BERT_BERT_LAYOUT_H_
+#define PRETRAINED_MODELING_BERT_BERT_LAYOUT_H_
+
+#include "modeling/bert/bert_config.h"
+#include "modeling/model_layout.h"
+
+namespace pretrained {
+
+// What BertModel's constructor takes beside the config.
+struct BertModelArguments {
+  bool add_pooling_layer = true;
+};
+
+// The layout of BertModel: modules, parameters and buffers as transformers 4.34
+// modeling_bert.py registers them, in its order and under its names.
+ModelLayout BertModelLayout(const BertConfig& config,
+                            const BertModelArguments& arguments = {});
+
+// "BertModel", for the registry; linking this target registers it.
+const LayoutClass& BertModelLayoutClass();
+
+}  // namespace pretrained
+
+#endif  // PRETRAINED_MODELING_BERT_BERT_LAYOUT_H_

@@ -1,0 +1,217 @@
+#include "modeling/bert/bert_model.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ATen/ATen.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "modeling/attention_mask.h"
+#include "modeling/auto_model.h"
+#include "modeling/bert/bert_inputs.h"
+#include "modeling/bert/bert_layout.h"
+#include "modeling/catch_torch.h"
+#include "modeling/head_pruning.h"
+#include "modeling/weight_init.h"
+
+namespace pretrained {
+
+BertModel::BertModel(PretrainedConfig config, const BertConfig& bert,
+                     ModelLayout layout, const ModuleOptions& options)
+    : PretrainedModel(std::move(config), std::move(layout), options),
+      bert_(bert) {
+  const ModuleNode& root = this->layout().tree.root;
+  embeddings_ = AddChild<BertEmbeddings>(root, "embeddings", options, bert_);
+  encoder_ = AddChild<BertEncoder>(root, "encoder", options, bert_);
+  if (const ModuleNode* pooler = root.find_child("pooler")) {
+    auto holder = AddChild<Container>(root, "pooler", options);
+    pooler_dense_ = holder->Add<Linear>(*pooler, "dense", options);
+    pooler_activation_ =
+        holder->Add<Activation>(*pooler, "activation", options, "tanh");
+  }
+}
+
+absl::StatusOr<std::shared_ptr<BertModel>> BertModel::FromPretrained(
+    absl::string_view folder, const FromPretrainedOptions& options) {
+  absl::StatusOr<std::shared_ptr<PretrainedModel>> model =
+      LoadPretrained(Class(), folder, options);
+  if (!model.ok()) return model.status();
+  return std::static_pointer_cast<BertModel>(*std::move(model));
+}
+
+absl::StatusOr<BertEncoderArguments> BertModel::PrepareMasks(
+    const BertModelInputs& inputs, const ForwardOptions& options) {
+  const at::Tensor& main =
+      inputs.input_ids.defined() ? inputs.input_ids : inputs.inputs_embeds;
+  const int64_t batch = main.size(0);
+  const int64_t length = main.size(1);
+  const at::ScalarType type =
+      embeddings_->word_embeddings().parameter("weight").scalar_type();
+  BertEncoderArguments arguments;
+  arguments.past_key_values = inputs.past_key_values;
+  arguments.output_attentions =
+      options.output_attentions.value_or(bert_.output_attentions);
+  arguments.output_hidden_states =
+      options.output_hidden_states.value_or(bert_.output_hidden_states);
+  arguments.use_cache =
+      bert_.is_decoder && options.use_cache.value_or(bert_.use_cache);
+
+  at::Tensor mask = inputs.attention_mask;
+  if (!mask.defined()) {
+    mask = at::ones({batch, length + CachedLength(inputs)},
+                    at::dtype(type).device(main.device()));
+  }
+  absl::StatusOr<at::Tensor> extended = ExtendedAttentionMask(
+      mask,
+      {.dtype = type, .is_decoder = bert_.is_decoder, .query_length = length});
+  if (!extended.ok()) return extended.status();
+  arguments.attention_mask = *std::move(extended);
+
+  if (bert_.is_decoder && inputs.encoder_hidden_states.defined()) {
+    at::Tensor encoder_mask = inputs.encoder_attention_mask;
+    if (!encoder_mask.defined()) {
+      encoder_mask = at::ones({inputs.encoder_hidden_states.size(0),
+                               inputs.encoder_hidden_states.size(1)},
+                              at::dtype(type).device(main.device()));
+    }
+    absl::StatusOr<at::Tensor> inverted =
+        InvertAttentionMask(encoder_mask, type);
+    if (!inverted.ok()) return inverted.status();
+    arguments.encoder_hidden_states = inputs.encoder_hidden_states;
+    arguments.encoder_attention_mask = *std::move(inverted);
+  }
+  absl::StatusOr<std::vector<at::Tensor>> head_mask =
+      ExpandHeadMask(inputs.head_mask, bert_.num_hidden_layers, type);
+  if (!head_mask.ok()) return head_mask.status();
+  arguments.head_mask = *std::move(head_mask);
+  return arguments;
+}
+
+absl::StatusOr<BertModelOutput> BertModel::Forward(
+    const BertModelInputs& inputs, const ForwardOptions& options) {
+  return CatchTorch("BertModel", [&]() -> absl::StatusOr<BertModelOutput> {
+    absl::Status status = CheckBertInputs(bert_, inputs);
+    if (!status.ok()) return status;
+    absl::StatusOr<BertEncoderArguments> arguments =
+        PrepareMasks(inputs, options);
+    if (!arguments.ok()) return arguments.status();
+    arguments->hidden_states =
+        embeddings_
+            ->Call({.input_ids = inputs.input_ids,
+                    .token_type_ids = inputs.token_type_ids,
+                    .position_ids = inputs.position_ids,
+                    .inputs_embeds = inputs.inputs_embeds,
+                    .past_length = CachedLength(inputs)})
+            .value;
+    BertEncoderResult encoded = encoder_->Call(*std::move(arguments));
+    BertModelOutput output{
+        .last_hidden_state = std::move(encoded.last_hidden_state),
+        .past_key_values = std::move(encoded.past_key_values),
+        .hidden_states = std::move(encoded.hidden_states),
+        .attentions = std::move(encoded.attentions),
+        .cross_attentions = std::move(encoded.cross_attentions)};
+    if (pooler_dense_ != nullptr) {
+      output.pooler_output = (*pooler_activation_)(
+          (*pooler_dense_)(output.last_hidden_state.select(1, 0)));
+    }
+    return output;
+  });
+}
+
+absl::StatusOr<ModelOutput> BertModel::Call(const NamedTensors& inputs,
+                                            const ForwardOptions& options) {
+  absl::StatusOr<BertModelInputs> arguments =
+      BertInputsByName(class_name(), inputs);
+  if (!arguments.ok()) return arguments.status();
+  absl::StatusOr<BertModelOutput> output = Forward(*arguments, options);
+  if (!output.ok()) return output.status();
+  ModelOutput named;
+  named.Add("last_hidden_state", output->last_hidden_state);
+  named.Add("pooler_output", output->pooler_output);
+  for (size_t i = 0; i < output->past_key_values.size(); ++i) {
+    named.Add(absl::StrCat("past_key_values.", i), output->past_key_values[i]);
+  }
+  named.Add("hidden_states", output->hidden_states);
+  named.Add("attentions", output->attentions);
+  named.Add("cross_attentions", output->cross_attentions);
+  return named;
+}
+
+absl::Status BertModel::PruneHeads(
+    const std::map<int64_t, std::vector<int64_t>>& heads) {
+  // All is checked before anything changes.
+  std::map<int64_t, HeadsToPrune> plan;
+  for (const auto& [layer, layer_heads] : heads) {
+    if (layer < 0 || layer >= bert_.num_hidden_layers) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("layer ", layer, " has no heads to prune: there are ",
+                       bert_.num_hidden_layers, " layers, from 0"));
+    }
+    absl::StatusOr<HeadsToPrune> found =
+        FindHeadsToPrune(layer_heads, bert_.num_attention_heads,
+                         bert_.head_size(), bert_.pruned_heads[layer]);
+    if (!found.ok()) return found.status();
+    plan[layer] = *std::move(found);
+  }
+  absl::Status status = CatchTorch("pruning heads", [&]() -> absl::Status {
+    for (const auto& [layer, prune] : plan) {
+      if (prune.heads.empty()) continue;
+      encoder_->layer(layer).attention().PruneRows(prune.rows);
+      bert_.pruned_heads[layer].insert(prune.heads.begin(), prune.heads.end());
+    }
+    return absl::OkStatus();
+  });
+  nlohmann::ordered_json pruned = nlohmann::ordered_json::object();
+  for (const auto& [layer, layer_heads] : bert_.pruned_heads) {
+    if (!layer_heads.empty()) pruned[absl::StrCat(layer)] = layer_heads;
+  }
+  mutable_config().Set("pruned_heads", std::move(pruned));
+  return status;
+}
+
+absl::Status BertModel::ResizeTokenEmbeddings(
+    int64_t num_tokens, std::optional<int64_t> pad_to_multiple_of) {
+  absl::Status status =
+      PretrainedModel::ResizeTokenEmbeddings(num_tokens, pad_to_multiple_of);
+  if (!status.ok()) return status;
+  absl::StatusOr<int64_t> rows = config().GetInt("vocab_size");
+  if (!rows.ok()) return rows.status();
+  bert_.vocab_size = *rows;  // What input ids are checked against.
+  return absl::OkStatus();
+}
+
+void BertModel::InitializeTensor(absl::string_view name, const Module& owner,
+                                 at::Tensor tensor) {
+  InitializeNormal(name, owner, bert_.initializer_range, std::move(tensor));
+}
+
+const ModelClass& BertModel::Class() {
+  static const ModelClass* const model_class = new ModelClass{
+      .layout = &BertModelLayoutClass(),
+      .create =
+          [](const PretrainedConfig& config, ModelLayout layout,
+             const ModuleOptions& options) -> std::shared_ptr<PretrainedModel> {
+        // The layout was built from this config, so it is a good one.
+        const BertConfig bert = *BertConfig::From(config);
+        return std::make_shared<BertModel>(config, bert, std::move(layout),
+                                           options);
+      }};
+  return *model_class;
+}
+
+namespace {
+
+const bool kRegistered = RegisterModel(&BertModel::Class()) &&
+                         RegisterAutoModel("bert", "BertModel");
+
+}  // namespace
+
+}  // namespace pretrained

@@ -1,0 +1,97 @@
+#ifndef PRETRAINED_MODELING_BERT_BERT_MODEL_H_
+#define PRETRAINED_MODELING_BERT_BERT_MODEL_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ATen/core/Tensor.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "modeling/bert/bert_config.h"
+#include "modeling/bert/bert_embeddings.h"
+#include "modeling/bert/bert_encoder.h"
+#include "modeling/bert/bert_inputs.h"
+#include "modeling/from_pretrained.h"
+#include "modeling/layers.h"
+#include "modeling/model_output.h"
+#include "modeling/module.h"
+#include "modeling/pretrained_model.h"
+
+namespace pretrained {
+
+// What it returns, under the names of the peer's
+// BaseModelOutputWithPoolingAndCrossAttentions.
+struct BertModelOutput {
+  at::Tensor last_hidden_state;                 // [b, s, e]
+  at::Tensor pooler_output;                     // [b, e]
+  std::vector<BertLayerCache> past_key_values;  // With use_cache.
+  std::vector<at::Tensor> hidden_states;        // layers + 1, each [b, s, e].
+  std::vector<at::Tensor> attentions;  // layers, each [b, heads, s, keys].
+  std::vector<at::Tensor> cross_attentions;  // layers, for a decoder.
+};
+
+// BERT without a head: an encoder, or a decoder when the config says so.
+//
+//   auto model = BertModel::FromPretrained("all-MiniLM-L6-v2");
+//   auto output = (*model)->Forward({.input_ids = ids});
+//   output->last_hidden_state;   // [batch, tokens, 384]
+//
+// Threads: as PretrainedModel.
+// Matches: transformers 4.34 modeling_bert.py `BertModel`.
+// Differs: with a cache and relative positions, each of several new tokens has
+//     its own distances; 4.34 gives all of them those of the last.
+class BertModel : public PretrainedModel {
+ public:
+  BertModel(PretrainedConfig config, const BertConfig& bert, ModelLayout layout,
+            const ModuleOptions& options);
+
+  static const ModelClass& Class();
+
+  // See LoadPretrained().
+  static absl::StatusOr<std::shared_ptr<BertModel>> FromPretrained(
+      absl::string_view folder, const FromPretrainedOptions& options = {});
+
+  absl::StatusOr<BertModelOutput> Forward(const BertModelInputs& inputs,
+                                          const ForwardOptions& options = {});
+
+  absl::StatusOr<ModelOutput> Call(const NamedTensors& inputs,
+                                   const ForwardOptions& options = {}) override;
+
+  absl::Status PruneHeads(
+      const std::map<int64_t, std::vector<int64_t>>& heads) override;
+
+  absl::Status ResizeTokenEmbeddings(
+      int64_t num_tokens,
+      std::optional<int64_t> pad_to_multiple_of = std::nullopt) override;
+
+  // Normal(0, initializer_range), biases 0, norms 1, the padding row 0.
+  // Matches: `BertPreTrainedModel._init_weights`.
+  void InitializeTensor(absl::string_view name, const Module& owner,
+                        at::Tensor tensor) override;
+
+  const BertConfig& bert_config() const { return bert_; }
+
+ protected:
+  std::string InputEmbeddingsPath() const override {
+    return "embeddings.word_embeddings";
+  }
+
+ private:
+  absl::StatusOr<BertEncoderArguments> PrepareMasks(
+      const BertModelInputs& inputs, const ForwardOptions& options);
+
+  BertConfig bert_;
+  std::shared_ptr<BertEmbeddings> embeddings_;
+  std::shared_ptr<BertEncoder> encoder_;
+  std::shared_ptr<Linear> pooler_dense_;  // Null without a pooler.
+  std::shared_ptr<Activation> pooler_activation_;
+};
+
+}  // namespace pretrained
+
+#endif  // PRETRAINED_MODELING_BERT_BERT_MODEL_H_

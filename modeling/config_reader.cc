@@ -1,0 +1,80 @@
+#include "modeling/config_reader.h"
+
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+
+#include "absl/algorithm/container.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "modeling/pretrained_config.h"
+
+namespace pretrained {
+namespace {
+
+// Larger extents than any model has, small enough that the product of two
+// always fits 64 bits.
+constexpr int64_t kMaxSize = int64_t{1} << 31;
+
+template <typename T>
+void Take(absl::StatusOr<T> value, T& field, absl::Status& status) {
+  if (value.ok()) {
+    field = *std::move(value);
+  } else {
+    status.Update(value.status());
+  }
+}
+
+}  // namespace
+
+void ConfigReader::Size(absl::string_view name, int64_t& field,
+                        int64_t minimum) {
+  absl::StatusOr<int64_t> value = config_.GetInt(name);
+  if (value.ok() && (*value < minimum || *value > kMaxSize)) {
+    status_.Update(config_.BadValue(
+        name, absl::StrCat("a size from ", minimum, " to 2^31 is expected")));
+    return;
+  }
+  Take(value, field, status_);
+}
+
+void ConfigReader::Number(absl::string_view name, double& field) {
+  Take(config_.GetDouble(name), field, status_);
+}
+
+void ConfigReader::Probability(absl::string_view name, double& field) {
+  Number(name, field);
+  Require(field >= 0 && field <= 1, name,
+          "a probability from 0 to 1 is expected");
+}
+
+void ConfigReader::Bool(absl::string_view name, bool& field) {
+  Take(config_.GetBool(name), field, status_);
+}
+
+void ConfigReader::String(absl::string_view name, std::string& field) {
+  Take(config_.GetString(name), field, status_);
+}
+
+void ConfigReader::OneOf(absl::string_view name, std::string& field,
+                         std::initializer_list<absl::string_view> allowed) {
+  String(name, field);
+  Require(
+      absl::c_linear_search(allowed, field), name,
+      absl::StrCat("one of these is expected: ", absl::StrJoin(allowed, ", ")));
+}
+
+void ConfigReader::OptionalInt(absl::string_view name,
+                               std::optional<int64_t>& field) {
+  Take(config_.GetOptionalInt(name), field, status_);
+}
+
+void ConfigReader::Require(bool holds, absl::string_view name,
+                           absl::string_view expected) {
+  if (!holds) status_.Update(config_.BadValue(name, expected));
+}
+
+}  // namespace pretrained

@@ -1,0 +1,65 @@
+#include "modeling/layers.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "ATen/ops/dropout.h"
+#include "ATen/ops/embedding.h"
+#include "ATen/ops/layer_norm.h"
+#include "ATen/ops/linear.h"
+#include "absl/log/absl_check.h"
+#include "modeling/activations.h"
+#include "modeling/module.h"
+
+namespace pretrained {
+
+OneTensor Linear::Forward(const OneTensor& input) {
+  const at::Tensor& weight = parameter("weight");
+  if (!has_parameter("bias")) return {at::linear(input.value, weight)};
+  return {at::linear(input.value, weight, parameter("bias"))};
+}
+
+Embedding::Embedding(const ModuleNode& node, const ModuleOptions& options,
+                     std::optional<int64_t> padding_idx)
+    : CallableModule(node, options), padding_idx_(padding_idx) {
+  if (padding_idx_.has_value() && *padding_idx_ < 0) {
+    *padding_idx_ += parameter("weight").size(0);
+  }
+}
+
+OneTensor Embedding::Forward(const OneTensor& input) {
+  return {at::embedding(parameter("weight"), input.value,
+                        padding_idx_.value_or(-1))};
+}
+
+LayerNorm::LayerNorm(const ModuleNode& node, const ModuleOptions& options,
+                     double eps)
+    : CallableModule(node, options), eps_(eps) {}
+
+OneTensor LayerNorm::Forward(const OneTensor& input) {
+  const at::Tensor& weight = parameter("weight");
+  return {at::layer_norm(input.value, weight.sizes(), weight, parameter("bias"),
+                         eps_)};
+}
+
+Dropout::Dropout(const ModuleNode& node, const ModuleOptions& options,
+                 double probability)
+    : CallableModule(node, options), probability_(probability) {}
+
+OneTensor Dropout::Forward(const OneTensor& input) {
+  if (!is_training()) return input;
+  return {at::dropout(input.value, probability_, /*train=*/true)};
+}
+
+Activation::Activation(const ModuleNode& node, const ModuleOptions& options,
+                       const std::string& name)
+    : CallableModule(node, options), function_(GetActivation(name)) {
+  ABSL_CHECK(function_ != nullptr) << name;
+}
+
+OneTensor Activation::Forward(const OneTensor& input) {
+  return {function_(input.value)};
+}
+
+}  // namespace pretrained

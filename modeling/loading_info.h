@@ -1,0 +1,32 @@
+#ifndef PRETRAINED_MODELING_LOADING_INFO_H_
+#define PRETRAINED_MODELING_LOADING_INFO_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "modeling/key_matching.h"
+
+namespace pretrained {
+
+// What happened when a model was loaded.
+// Matches: transformers 4.34 `from_pretrained(output_loading_info=True)`; the
+//     figures are ours.
+struct LoadingInfo {
+  std::vector<std::string> missing_keys;       // Sorted.
+  std::vector<std::string> unexpected_keys;    // Sorted.
+  std::vector<MismatchedKey> mismatched_keys;  // In the model's order.
+  std::vector<std::string> error_msgs;
+
+  std::vector<std::string> files;  // Read from; the weights, not the config.
+  std::string dtype;               // Of the model: "float32".
+  // How the bytes came: "mapped" (viewed in place, nothing was copied), "read"
+  // (copied or converted), or "mapped+read".
+  std::string engine;
+  int64_t bytes = 0;   // Of the stored tensors that the model took.
+  double seconds = 0;  // From the call to the model being ready.
+};
+
+}  // namespace pretrained
+
+#endif  // PRETRAINED_MODELING_LOADING_INFO_H_

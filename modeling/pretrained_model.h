@@ -1,0 +1,107 @@
+#ifndef PRETRAINED_MODELING_PRETRAINED_MODEL_H_
+#define PRETRAINED_MODELING_PRETRAINED_MODEL_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "c10/core/ScalarType.h"
+#include "modeling/model_layout.h"
+#include "modeling/model_output.h"
+#include "modeling/module.h"
+#include "modeling/parameter_counts.h"
+#include "modeling/pretrained_config.h"
+
+namespace pretrained {
+
+// A model of any class: a Module with its config, called by argument names.
+//
+//   auto model = AutoModel::FromPretrained("all-MiniLM-L6-v2");
+//   auto output = (*model)->Call({{"input_ids", ids}});
+//   const at::Tensor* states = output->find("last_hidden_state");
+//
+// It composes: layouts say what a class consists of (model_layout.h), loading
+// is from_pretrained.h, counting is parameter_counts.h. Threads: Call() may run
+// in several threads at once when no hook is attached. Matches:
+// transformers 4.34 modeling_utils.py `PreTrainedModel`.
+class PretrainedModel : public Module {
+ public:
+  PretrainedModel(PretrainedConfig config, ModelLayout layout,
+                  const ModuleOptions& options);
+
+  const PretrainedConfig& config() const { return config_; }
+  // What the model was built as; surgery afterwards does not show here.
+  const ModelLayout& layout() const { return layout_; }
+
+  // Runs forward. Inputs are named as its arguments are; kInvalidArgument for
+  // one it does not have (the message lists those it has), for shapes that do
+  // not fit, and for whatever LibTorch refuses.
+  virtual absl::StatusOr<ModelOutput> Call(
+      const NamedTensors& inputs, const ForwardOptions& options = {}) = 0;
+
+  // Draws a newly made tensor's values as the family initialises it.
+  // Matches: the family's `_init_weights`.
+  virtual void InitializeTensor(absl::string_view name, const Module& owner,
+                                at::Tensor tensor) = 0;
+
+  // Drops attention heads, by layer, for good. kUnimplemented for a family
+  // without it.
+  virtual absl::Status PruneHeads(
+      const std::map<int64_t, std::vector<int64_t>>& heads);
+
+  // Makes the input embeddings `num_tokens` rows long, rounded up to a multiple
+  // of `pad_to_multiple_of` where that is given: rows are kept, further ones
+  // drawn. `num_tokens` < 0 keeps the number. The config's vocab_size follows.
+  virtual absl::Status ResizeTokenEmbeddings(
+      int64_t num_tokens,
+      std::optional<int64_t> pad_to_multiple_of = std::nullopt);
+
+  // Floating dtype of the parameters (of the first floating one).
+  at::ScalarType dtype();
+  at::Device device();
+
+  std::vector<CountedTensor> CountedTensors();
+  int64_t num_parameters(const CountOptions& options = {});
+  int64_t get_memory_footprint(bool return_buffers = true);
+  // Elements of the main input; 0 when it is not among `inputs`.
+  int64_t estimate_tokens(const NamedTensors& inputs) const;
+  int64_t floating_point_ops(const NamedTensors& inputs,
+                             bool exclude_embeddings = true);
+
+  // Module name to device, as it was placed: {"": "cpu"}.
+  const std::vector<std::pair<std::string, std::string>>& hf_device_map()
+      const {
+    return hf_device_map_;
+  }
+  void set_hf_device_map(
+      std::vector<std::pair<std::string, std::string>> device_map) {
+    hf_device_map_ = std::move(device_map);
+  }
+
+ protected:
+  PretrainedConfig& mutable_config() { return config_; }
+
+  // The path of the module that embeds tokens, "embeddings.word_embeddings".
+  virtual std::string InputEmbeddingsPath() const = 0;
+
+  // kInvalidArgument if `inputs` has a name that `accepted` lacks.
+  absl::Status CheckInputNames(
+      const NamedTensors& inputs,
+      absl::Span<const absl::string_view> accepted) const;
+
+ private:
+  PretrainedConfig config_;
+  ModelLayout layout_;
+  std::vector<std::pair<std::string, std::string>> hf_device_map_;
+};
+
+}  // namespace pretrained
+
+#endif  // PRETRAINED_MODELING_PRETRAINED_MODEL_H_

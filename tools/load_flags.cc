@@ -1,0 +1,96 @@
+#include "tools/load_flags.h"
+
+#include <memory>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "modeling/auto_model.h"
+#include "modeling/from_pretrained.h"
+#include "modeling/loading_info.h"
+#include "modeling/pretrained_config.h"
+#include "modeling/pretrained_model.h"
+#include "nlohmann/json.hpp"
+#include "tools/progress_bar.h"
+#include "tools/source.h"
+
+namespace pretrained {
+
+void LoadFlags::Configure(CLI::App& app) {
+  app.add_option("SRC", source_, "Folder with config.json and weights")
+      ->required();
+  app.add_option("--class", class_name_,
+                 "Model class; the config's architectures decide without");
+  app.add_option("--dtype", dtype_,
+                 "Of the weights: auto, float32 (default), float16, bfloat16, "
+                 "float64");
+  app.add_option("--device_map", device_map_,
+                 "auto, balanced, balanced_low_0, sequential, cpu, or JSON "
+                 "{module: device}; all on the CPU here");
+  app.add_option("--max_memory", max_memory_,
+                 "JSON {device: bytes or \"10GB\"}; needs --device_map");
+  app.add_option("--offload_folder", offload_folder_,
+                 "Folder for weights that fit nowhere else; needs "
+                 "--device_map");
+  app.add_flag("--ignore_mismatched_sizes", ignore_mismatched_sizes_,
+               "Draws weights anew whose stored shape is another one");
+  app.add_flag_callback(
+      "--use_safetensors", [this] { use_safetensors_ = true; },
+      "Reads safetensors only, as this version always does");
+  app.add_option("--variant", variant_,
+                 "Reads the files of a variant: fp16 for "
+                 "model.fp16.safetensors");
+  app.add_option("--revision", revision_,
+                 "Of a Hub id; a local folder has no revisions");
+}
+
+absl::Status LoadFlags::CheckFlags() const {
+  if (device_map_.empty() &&
+      !(max_memory_.empty() && offload_folder_.empty())) {
+    return absl::InvalidArgumentError(
+        "--max_memory and --offload_folder say how to place a model: give "
+        "--device_map too");
+  }
+  if (!max_memory_.empty()) {
+    const auto json = nlohmann::ordered_json::parse(
+        max_memory_.begin(), max_memory_.end(), nullptr, false);
+    if (!json.is_object()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--max_memory: ", max_memory_,
+                       " is not a JSON object such as {\"cpu\": \"8GB\"}"));
+    }
+    return absl::UnimplementedError(
+        "--max_memory: this version places whole models on the CPU and does "
+        "not budget memory; leave the flag out");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<PretrainedModel>> LoadFlags::Load(
+    LoadingInfo* info) {
+  absl::Status status = CheckFlags();
+  if (status.ok()) status = CheckSource(source_);
+  if (!status.ok()) return status;
+  absl::StatusOr<PretrainedConfig> config =
+      ReadSourceConfig(source_, class_name_);
+  if (!config.ok()) return config.status();
+  absl::StatusOr<const ModelClass*> model_class =
+      FindModelFor(*config, class_name_);
+  if (!model_class.ok()) return model_class.status();
+  ProgressBar bar("loading weights");
+  return LoadPretrained(
+      **model_class, source_,
+      {.torch_dtype = dtype_,
+       .config = *config,
+       .variant = variant_,
+       .ignore_mismatched_sizes = ignore_mismatched_sizes_,
+       .use_safetensors = use_safetensors_,
+       .device_map = device_map_,
+       .progress = [&bar](int64_t done,
+                          int64_t total) { bar.Update(done, total); },
+       .output_loading_info = info});
+}
+
+}  // namespace pretrained

@@ -1,0 +1,40 @@
+#ifndef PRETRAINED_TOOLS_LOAD_FLAGS_H_
+#define PRETRAINED_TOOLS_LOAD_FLAGS_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/statusor.h"
+#include "modeling/loading_info.h"
+#include "modeling/pretrained_model.h"
+
+namespace pretrained {
+
+// SRC and the flags of every command that loads a model.
+class LoadFlags {
+ public:
+  void Configure(CLI::App& app);
+
+  // Loads SRC as the flags say, with a progress bar.
+  absl::StatusOr<std::shared_ptr<PretrainedModel>> Load(LoadingInfo* info);
+
+ private:
+  absl::Status CheckFlags() const;
+
+  std::string source_;
+  std::string class_name_;
+  std::string dtype_;
+  std::string device_map_;
+  std::string max_memory_;
+  std::string offload_folder_;
+  std::string variant_;
+  std::string revision_;
+  std::optional<bool> use_safetensors_;
+  bool ignore_mismatched_sizes_ = false;
+};
+
+}  // namespace pretrained
+
+#endif  // PRETRAINED_TOOLS_LOAD_FLAGS_H_
