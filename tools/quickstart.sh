@@ -44,7 +44,7 @@ main() {
   step "Loading all-MiniLM-L6-v2"
   show "$bin/tools/pretrained" load "$model"
   step "Comparing sentences: the pairs that mean the same stand out"
-  show "$bin/examples/sentence_similarity" "$model"
+  show "$bin/examples/sentence_similarity" "$model" testdata/minilm/sentences.json
   step "Next: README.md, or $(printf %q "$bin/tools/pretrained") --help"
 }
 
