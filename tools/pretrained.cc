@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
@@ -36,6 +37,9 @@ int HandOn(char** argv) {
   const std::filesystem::path self =
       std::filesystem::read_symlink("/proc/self/exe", error);
   const std::string program = self.parent_path() / "pretrained_torch";
+  // A short-lived process should not spin at every barrier while others want
+  // the cores; OpenMP reads this before main(). A user's own choice stands.
+  setenv("OMP_WAIT_POLICY", "PASSIVE", /*overwrite=*/0);
   if (!error) execv(program.c_str(), argv);
   std::cerr << "pretrained: " << program << " cannot be started: "
             << (error ? error.message() : std::strerror(errno))

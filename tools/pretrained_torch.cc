@@ -1,6 +1,9 @@
 // The commands of `pretrained` that run a model, and so link LibTorch. Started
 // by `pretrained`, with its arguments.
 
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -13,5 +16,11 @@ int main(int argc, char** argv) {
   std::vector<std::unique_ptr<pretrained::Command>> commands;
   commands.push_back(pretrained::MakeLoadCommand());
   commands.push_back(pretrained::MakeRunCommand());
-  return pretrained::RunCommands(argc, argv, std::move(commands), {});
+  const int code =
+      pretrained::RunCommands(argc, argv, std::move(commands), {});
+  // Outputs are on disk by now. LibTorch's static destructors would unregister
+  // every operator, one by one, before the kernel takes the memory anyway.
+  std::cout.flush();
+  std::fflush(nullptr);
+  std::_Exit(code);
 }
