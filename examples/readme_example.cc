@@ -12,8 +12,8 @@ int main(int argc, char** argv) {
     std::cerr << model.status().message() << "\n";
     return 1;
   }
-  const at::Tensor ids = at::tensor({{101, 7592, 2088, 102}});  // "hello world"
-  auto output = (*model)->Forward({.input_ids = ids});
+  const at::Tensor ids = at::tensor({101, 7592, 2088, 102});  // hello world
+  auto output = (*model)->Forward({.input_ids = ids.unsqueeze(0)});
   if (!output.ok()) return 1;
   std::cout << (*model)->num_parameters() << " parameters, " << info.engine
             << "; " << output->last_hidden_state.sizes() << "\n";

@@ -28,24 +28,39 @@ _CUDA_CUPTI = {
     "sha256": "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8",
 }
 
+def _defined(text, name):
+    """The number that a C header defines `name` as; empty if it does not."""
+    for line in text.splitlines():
+        words = line.split(" ")
+        if words[0] == "#define" and len(words) == 3 and words[1] == name:
+            return words[2]
+    return ""
+
 def _installed(ctx):
     """The folder that LIBTORCH names, checked; None when it is not set."""
     root = ctx.os.environ.get("LIBTORCH", "")
     if not root:
         return None
-    header = ctx.path(root + "/include/torch/version.h")
-    if not header.exists:
-        header = ctx.path(root + "/include/torch/headeronly/version.h")
-    if not header.exists:
-        fail("LIBTORCH={}: there is no include/torch/version.h in it".format(root))
-    text = ctx.read(header)
-    parts = text.split("#define TORCH_VERSION \"")
-    if len(parts) < 2:
-        parts = ctx.read(root + "/include/torch/headeronly/version.h").split("#define TORCH_VERSION \"")
-    version = parts[1].split("\"")[0] if len(parts) > 1 else "unknown"
+    version = "unknown: it has no header that tells"
+    for name in ["headeronly/version.h", "csrc/api/include/torch/version.h"]:
+        header = ctx.path(root + "/include/torch/" + name)
+        text = ctx.read(header) if header.exists else ""
+        parts = [_defined(text, "TORCH_VERSION_" + part) for part in ["MAJOR", "MINOR", "PATCH"]]
+        if all(parts):
+            version = ".".join(parts)
+            break
     if not version.startswith(_VERSION):
-        fail("LIBTORCH={}: its version is {}, but {}x is expected".format(root, version, _VERSION))
+        fail("LIBTORCH={}: its version is {}, but {}* is expected".format(root, version, _VERSION))
     return root
+
+def _installed_linkopts(root, libraries):
+    """Links an installed LibTorch where it is: it finds its own libraries from there."""
+    return [
+        "-L" + root + "/lib",
+        "-Wl,-rpath," + root + "/lib",
+        "-Wl,--no-as-needed",
+        "-Wl,--unresolved-symbols=ignore-in-shared-libs",
+    ] + ["-l" + name for name in libraries]
 
 def _finish(ctx, build_file, linkopts):
     ctx.file("WORKSPACE", "workspace(name = \"{}\")\n".format(ctx.name))
@@ -56,11 +71,7 @@ def _libtorch_impl(ctx):
     linkopts = []
     if root:
         ctx.symlink(root + "/include", "include")
-        for library in ctx.path(root + "/lib").readdir():
-            name = library.basename
-            if name in ["libtorch_cpu.so", "libc10.so"] or name.startswith("libgomp"):
-                ctx.symlink(library, "lib/" + name)
-        linkopts = ["-Wl,-rpath," + root + "/lib", "-Wl,--unresolved-symbols=ignore-in-shared-libs"]
+        linkopts = _installed_linkopts(root, ["torch_cpu", "c10"])
     else:
         fetch_archive(
             ctx,
@@ -89,17 +100,15 @@ libtorch = repository_rule(
 
 def _libtorch_cuda_impl(ctx):
     root = _installed(ctx)
-    libraries = ["libtorch_cuda.so", "libc10_cuda.so"]
+    libraries = ["torch_cuda", "c10_cuda"]
     linkopts = ["-Wl,--no-as-needed", "-Wl,--unresolved-symbols=ignore-in-shared-libs"]
     if root:
-        for name in libraries:
-            ctx.symlink(root + "/lib/" + name, "lib/" + name)
-        linkopts.append("-Wl,-rpath," + root + "/lib")
+        linkopts = _installed_linkopts(root, libraries)
     else:
         fetch_archive(
             ctx,
             strip_prefix = "torch/",
-            include = ["lib/" + name for name in libraries],
+            include = ["lib/lib{}.so".format(name) for name in libraries],
             **_TORCH
         )
     _finish(ctx, ctx.attr.build_file, linkopts)

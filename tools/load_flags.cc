@@ -1,5 +1,6 @@
 #include "tools/load_flags.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -36,8 +37,8 @@ void LoadFlags::Configure(CLI::App& app) {
                  "--device_map");
   app.add_flag("--ignore_mismatched_sizes", ignore_mismatched_sizes_,
                "Draws weights anew whose stored shape is another one");
-  app.add_flag_callback(
-      "--use_safetensors", [this] { use_safetensors_ = true; },
+  app.add_flag_function(
+      "--use_safetensors", [this](int64_t set) { use_safetensors_ = set > 0; },
       "Reads safetensors only, as this version always does");
   app.add_option("--variant", variant_,
                  "Reads the files of a variant: fp16 for "

@@ -12,7 +12,8 @@ int main(int argc, char** argv) {
     std::cerr << model.status().message() << "\n";
     return 1;
   }
-  auto output = (*model)->Call({{"input_ids", at::tensor({{101, 102}})}});
+  auto output =
+      (*model)->Call({{"input_ids", at::tensor({101, 102}).unsqueeze(0)}});
   if (!output.ok()) {
     std::cerr << output.status().message() << "\n";
     return 1;
