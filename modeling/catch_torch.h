@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "c10/util/Exception.h"
@@ -31,9 +32,10 @@ std::invoke_result_t<Work> CatchTorch(absl::string_view doing, Work&& work) {
         absl::StrCat(doing, ": ", error.what_without_backtrace()));
   } catch (const c10::Error& error) {
     const absl::string_view message = error.what_without_backtrace();
-    const bool memory =
-        message.find("not enough memory") != absl::string_view::npos ||
-        message.find("out of memory") != absl::string_view::npos;
+    // The allocators have no exception of their own for it.
+    const bool memory = absl::StrContains(message, "can't allocate memory") ||
+                        absl::StrContains(message, "not enough memory") ||
+                        absl::StrContains(message, "out of memory");
     return absl::Status(memory ? absl::StatusCode::kResourceExhausted
                                : absl::StatusCode::kInvalidArgument,
                         absl::StrCat(doing, ": ", message));

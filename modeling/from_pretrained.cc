@@ -42,7 +42,8 @@ absl::StatusOr<PretrainedConfig> ResolveConfig(
     const FromPretrainedOptions& options, Json& model_kwargs) {
   absl::StatusOr<PretrainedConfig> config =
       options.config.has_value()
-          ? absl::StatusOr<PretrainedConfig>(*options.config)
+          ? absl::StatusOr<PretrainedConfig>(
+                options.config->WithClass(config_class))
           : PretrainedConfig::FromPretrained(folder, config_class);
   if (!config.ok()) return config;
   if (config->IsSet("quantization_config") &&
@@ -138,17 +139,16 @@ absl::Status CheckMatches(const ModelLayout& layout,
                           const KeyMatches& matches,
                           bool ignore_mismatched_sizes) {
   const std::string file = checkpoint.files()[0].path;
-  if (matches.matched.empty() && matches.mismatched.empty()) {
-    const std::string example =
-        checkpoint.tensors().empty()
-            ? "it holds no tensor"
-            : absl::StrCat("it holds '", checkpoint.tensors()[0].name, "', ..");
+  // A file without any tensor contradicts nothing: all weights are drawn, with
+  // the warning that says so.
+  if (matches.matched.empty() && matches.mismatched.empty() &&
+      !checkpoint.tensors().empty() && !matches.missing.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         file, ": none of its ", checkpoint.tensors().size(),
         " tensors belongs to ", layout.class_name, ", which expects '",
-        matches.missing.empty() ? "" : matches.missing[0], "', .. (prefix '",
-        layout.base_model_prefix, ".' allowed); ", example,
-        "; check that config and weights are of one model"));
+        matches.missing[0], "', .. (prefix '", layout.base_model_prefix,
+        ".' allowed); it holds '", checkpoint.tensors()[0].name,
+        "', ..; check that config and weights are of one model"));
   }
   if (matches.mismatched.empty() || ignore_mismatched_sizes) {
     return absl::OkStatus();

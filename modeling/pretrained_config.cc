@@ -1,12 +1,12 @@
 #include "modeling/pretrained_config.h"
 
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -26,6 +26,12 @@ using Json = nlohmann::ordered_json;
 // A config is a page of text; more than this is something else.
 constexpr int64_t kMaxConfigBytes = 64 << 20;
 constexpr int kMaxDepth = 256;
+// Enough for ImageNet-21k, whose labels are two objects of 21,841 keys.
+constexpr int64_t kMaxSteps = int64_t{1} << 29;
+
+// Is not stored: it is the number of entries that `id2label` has.
+constexpr absl::string_view kNumLabels = "num_labels";
+constexpr int64_t kMaxLabels = 1 << 14;
 
 // What `PretrainedConfig.__init__` of 4.34 gives every config.
 const Json& BaseDefaults() {
@@ -57,17 +63,32 @@ const Json& BaseDefaults() {
   return *defaults;
 }
 
-// Refuses nesting that would exhaust the stack of whoever walks the value.
-class DepthLimit {
+// Refuses nesting that would exhaust the stack of whoever walks the value, and
+// objects of more keys than are put in within seconds: those that keep their
+// order are searched from front to back, at each key.
+class Limits {
  public:
-  bool operator()(int depth, Json::parse_event_t, Json&) {
-    too_deep_ = too_deep_ || depth > kMaxDepth;
-    return !too_deep_;
+  bool Allow(int depth, Json::parse_event_t event) {
+    if (!broken_.empty()) return false;
+    if (depth > kMaxDepth) {
+      broken_ = absl::StrCat("nested more than ", kMaxDepth, " levels deep");
+    } else if (event == Json::parse_event_t::object_start) {
+      keys_[depth + 1] = 0;
+    } else if (event == Json::parse_event_t::key) {
+      steps_ += ++keys_[depth];
+      if (steps_ > kMaxSteps) {
+        broken_ = absl::StrCat("has an object of ", keys_[depth], " keys");
+      }
+    }
+    return broken_.empty();
   }
-  bool too_deep() const { return too_deep_; }
+  const std::string& broken() const { return broken_; }
 
  private:
-  bool too_deep_ = false;
+  // Keys so far of the object that is open at each depth.
+  std::array<int64_t, kMaxDepth + 2> keys_ = {};
+  int64_t steps_ = 0;   // Of all searches.
+  std::string broken_;  // What was too much; empty when nothing was.
 };
 
 std::string Shown(const Json& value) {
@@ -99,14 +120,18 @@ absl::StatusOr<std::string> ReadConfigFile(const std::string& path) {
                      kMaxConfigBytes, " are read"));
   }
   std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (file) text << file.rdbuf();
-  if (!file) {
+  std::string text;
+  char block[1 << 14];
+  while (file && text.size() <= kMaxConfigBytes) {
+    file.read(block, sizeof(block));
+    text.append(block, file.gcount());
+  }
+  if (!file.eof()) {
     return absl::PermissionDeniedError(
         absl::StrCat(path, ": cannot be read: ", std::strerror(errno),
                      "; check its permissions"));
   }
-  return std::move(text).str();
+  return text;
 }
 
 }  // namespace
@@ -139,16 +164,17 @@ absl::StatusOr<PretrainedConfig> PretrainedConfig::FromJsonString(
     ConfigClass config_class) {
   PretrainedConfig config(std::move(config_class));
   config.file_name_ = std::string(file_name);
-  DepthLimit limit;
+  Limits limits;
   Json json = Json::parse(
       text.begin(), text.end(),
-      [&limit](int depth, Json::parse_event_t event, Json& value) {
-        return limit(depth, event, value);
+      [&limits](int depth, Json::parse_event_t event, Json&) {
+        return limits.Allow(depth, event);
       },
       /*allow_exceptions=*/false);
-  if (limit.too_deep()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        file_name, ": nested more than ", kMaxDepth, " levels deep"));
+  if (!limits.broken().empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file_name, ": ", limits.broken(),
+                     ", which no config is; check that it is one"));
   }
   if (json.is_discarded()) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -161,8 +187,27 @@ absl::StatusOr<PretrainedConfig> PretrainedConfig::FromJsonString(
         absl::StrCat(file_name, ": holds a JSON ", json.type_name(),
                      ", but a config is an object of attributes"));
   }
-  config.stored_ = std::move(json);
+  config.Adopt(std::move(json));
   return config;
+}
+
+PretrainedConfig PretrainedConfig::WithClass(ConfigClass config_class) const {
+  PretrainedConfig config(std::move(config_class));
+  config.file_name_ = file_name_;
+  config.Adopt(stored_);
+  return config;
+}
+
+// A file may spell a mapped attribute by its standard name, which then counts.
+void PretrainedConfig::Adopt(Json json) {
+  if (class_.attribute_map.empty()) {
+    stored_ = std::move(json);
+    return;
+  }
+  for (const auto& [name, value] : json.items()) {
+    const std::string key = StoredName(name);
+    if (key != name || !stored_.contains(key)) stored_[key] = value;
+  }
 }
 
 std::string PretrainedConfig::StoredName(absl::string_view name) const {
@@ -178,9 +223,7 @@ const Json& PretrainedConfig::Get(absl::string_view name) const {
     auto found = layer->find(key);
     if (found != layer->end()) return *found;
   }
-  // A file may also spell a mapped attribute by its standard name.
-  auto found = stored_.find(std::string(name));
-  return found != stored_.end() ? *found : *null;
+  return *null;
 }
 
 bool PretrainedConfig::IsSet(absl::string_view name) const {
@@ -189,11 +232,33 @@ bool PretrainedConfig::IsSet(absl::string_view name) const {
 
 bool PretrainedConfig::HasDefault(absl::string_view name) const {
   const std::string key = StoredName(name);
-  return class_.defaults.contains(key) || BaseDefaults().contains(key);
+  return class_.defaults.contains(key) || BaseDefaults().contains(key) ||
+         name == kNumLabels;
 }
 
 void PretrainedConfig::Set(absl::string_view name, Json value) {
+  if (name == kNumLabels && value.is_number_integer() && value >= 0 &&
+      value <= kMaxLabels) {
+    SetNumLabels(value.get<int64_t>());
+    return;
+  }
   stored_[StoredName(name)] = std::move(value);
+}
+
+void PretrainedConfig::SetNumLabels(int64_t num_labels) {
+  stored_.erase(std::string(kNumLabels));
+  const Json& present = Get("id2label");
+  if (present.is_object() && static_cast<int64_t>(present.size()) == num_labels)
+    return;
+  Json id2label = Json::object();
+  Json label2id = Json::object();
+  for (int64_t i = 0; i < num_labels; ++i) {
+    const std::string label = absl::StrCat("LABEL_", i);
+    id2label[absl::StrCat(i)] = label;
+    label2id[label] = i;
+  }
+  stored_["id2label"] = std::move(id2label);
+  stored_["label2id"] = std::move(label2id);
 }
 
 absl::Status PretrainedConfig::BadValue(absl::string_view name,

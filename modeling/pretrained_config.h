@@ -35,7 +35,7 @@ struct ConfigClass {
 //
 // What the file says is kept, keys this library never heard of included, in the
 // order of the file; ToJsonString() writes that and nothing that was not read
-// or set.
+// or set. A standard name that the family has another one for becomes that.
 // Errors: a value of another JSON type is kInvalidArgument with the file, the
 //     key and what was found.
 // Threads: as a value; const use from several threads is safe.
@@ -59,6 +59,9 @@ class PretrainedConfig {
       absl::string_view text, absl::string_view file_name,
       ConfigClass config_class = {});
 
+  // The same values over the defaults, and under the names, of another family.
+  PretrainedConfig WithClass(ConfigClass config_class) const;
+
   // The value under `name`, through the attribute map: as stored, else the
   // family's default, else every config's, else null.
   const nlohmann::ordered_json& Get(absl::string_view name) const;
@@ -66,6 +69,8 @@ class PretrainedConfig {
   bool IsSet(absl::string_view name) const;
   // Whether the family, or every config, has a default for it.
   bool HasDefault(absl::string_view name) const;
+  // "num_labels" makes `id2label` and `label2id` anew where they have another
+  // number of entries, as in 4.34.
   void Set(absl::string_view name, nlohmann::ordered_json value);
 
   absl::StatusOr<int64_t> GetInt(absl::string_view name) const;
@@ -97,7 +102,9 @@ class PretrainedConfig {
                         absl::string_view expected) const;
 
  private:
+  void Adopt(nlohmann::ordered_json json);
   std::string StoredName(absl::string_view name) const;
+  void SetNumLabels(int64_t num_labels);
 
   ConfigClass class_;
   nlohmann::ordered_json stored_ = nlohmann::ordered_json::object();

@@ -1,5 +1,9 @@
 #include "modeling/tensor_testutil.h"
 
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -11,7 +15,6 @@
 #include "gtest/gtest.h"
 #include "modeling/model_output.h"
 #include "modeling/tensor_file.h"
-#include "nlohmann/json.hpp"
 
 namespace pretrained {
 
@@ -49,11 +52,21 @@ NamedTensors ReadGolden(const std::string& path, const std::string& prefix) {
   return chosen;
 }
 
-nlohmann::ordered_json ReadJsonFile(const std::string& path) {
-  std::ifstream file(path);
-  auto json = nlohmann::ordered_json::parse(file, nullptr, false);
-  EXPECT_FALSE(json.is_discarded()) << path;
-  return json;
+bool IsMappedFrom(const at::Tensor& tensor, const std::string& path) {
+  const auto address = reinterpret_cast<uintptr_t>(tensor.const_data_ptr());
+  const std::string file = std::filesystem::canonical(path);
+  std::ifstream maps("/proc/self/maps");
+  std::string line;
+  while (std::getline(maps, line)) {
+    uintptr_t begin = 0;
+    uintptr_t end = 0;
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR, &begin, &end) ==
+            2 &&
+        begin <= address && address < end) {
+      return absl::EndsWith(line, absl::StrCat(" ", file));
+    }
+  }
+  return false;
 }
 
 }  // namespace pretrained

@@ -6,7 +6,6 @@
 #include "ATen/core/Tensor.h"
 #include "gmock/gmock.h"
 #include "modeling/model_output.h"
-#include "nlohmann/json.hpp"
 
 namespace pretrained {
 
@@ -27,8 +26,9 @@ MATCHER_P2(IsCloseTo, want, tolerance, "is close to the golden tensor") {
 // Fails the test, and returns none, if the file cannot be read.
 NamedTensors ReadGolden(const std::string& path, const std::string& prefix);
 
-// A JSON file of the test's data; fails the test if it is none.
-nlohmann::ordered_json ReadJsonFile(const std::string& path);
+// Whether the tensor's bytes lie in a memory mapping of the file at `path`: its
+// values were not copied.
+bool IsMappedFrom(const at::Tensor& tensor, const std::string& path);
 
 }  // namespace pretrained
 

@@ -1,6 +1,6 @@
 #include "tools/command.h"
 
-#include <cstdio>
+#include <algorithm>
 #include <exception>
 #include <iostream>
 #include <memory>
@@ -58,6 +58,15 @@ int RunCommands(int argc, char** argv,
       CLI::App* sub = app.add_subcommand(command->name(), command->summary());
       sub->footer(absl::StrCat("Examples:\n", command->examples()));
       command->Configure(*sub);
+    }
+    const bool known =
+        argc < 2 || argv[1][0] == '-' ||
+        std::any_of(commands.begin(), commands.end(),
+                    [&](const auto& c) { return c->name() == argv[1]; });
+    if (!known) {
+      std::cerr << "pretrained: there is no command '" << argv[1]
+                << "'; pretrained --help lists them\n";
+      return kExitUsage;
     }
     try {
       app.parse(argc, argv);

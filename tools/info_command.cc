@@ -118,7 +118,7 @@ class InfoCommand : public Command {
         (*layout_class)->build(*config, Json::object());
     if (!layout.ok()) return layout.status();
     if (json_) {
-      std::cout << Document(*layout).dump() << "\n";
+      std::cout << JsonLine(Document(*layout));
     } else {
       PrintText(*layout);
     }

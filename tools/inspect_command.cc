@@ -121,7 +121,7 @@ class InspectCommand : public Command {
         OpenCheckpoint(source_, {.variant = variant_});
     if (!checkpoint.ok()) return checkpoint.status();
     if (json_) {
-      std::cout << Document(**checkpoint).dump() << "\n";
+      std::cout << JsonLine(Document(**checkpoint));
     } else {
       PrintText(**checkpoint);
     }

@@ -138,7 +138,7 @@ class LoadCommand : public Command {
     report.peak_private_bytes = sampler.Stop();
     report.peak_rss_bytes = PeakResidentBytes();
     if (json_) {
-      std::cout << Document(**model, report).dump() << "\n";
+      std::cout << JsonLine(Document(**model, report));
     } else {
       PrintText(**model, report);
     }

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "dtypes/dtype.h"
 #include "modeling/auto_model.h"
 #include "modeling/from_pretrained.h"
 #include "modeling/loading_info.h"
@@ -18,6 +19,22 @@
 #include "tools/source.h"
 
 namespace pretrained {
+namespace {
+
+// What CLI11 wants of a check: the complaint, or nothing.
+std::string UsageError(const absl::Status& status) {
+  return std::string(status.message());
+}
+
+std::string IsJsonObject(const std::string& text) {
+  return nlohmann::ordered_json::parse(text.begin(), text.end(), nullptr, false)
+                 .is_object()
+             ? ""
+             : absl::StrCat(text,
+                            " is not a JSON object such as {\"cpu\": \"8GB\"}");
+}
+
+}  // namespace
 
 void LoadFlags::Configure(CLI::App& app) {
   app.add_option("SRC", source_, "Folder with config.json and weights")
@@ -26,15 +43,22 @@ void LoadFlags::Configure(CLI::App& app) {
                  "Model class; the config's architectures decide without");
   app.add_option("--dtype", dtype_,
                  "Of the weights: auto, float32 (default), float16, bfloat16, "
-                 "float64");
-  app.add_option("--device_map", device_map_,
-                 "auto, balanced, balanced_low_0, sequential, cpu, or JSON "
-                 "{module: device}; all on the CPU here");
+                 "float64")
+      ->check([](const std::string& text) {
+        return UsageError(ParseTorchDtype(text).status());
+      });
+  CLI::Option* device_map =
+      app.add_option("--device_map", device_map_,
+                     "auto, balanced, balanced_low_0, sequential, cpu, or JSON "
+                     "{module: device}; all on the CPU here");
   app.add_option("--max_memory", max_memory_,
-                 "JSON {device: bytes or \"10GB\"}; needs --device_map");
+                 "JSON {device: bytes or \"10GB\"}; needs --device_map")
+      ->needs(device_map)
+      ->check(IsJsonObject);
   app.add_option("--offload_folder", offload_folder_,
                  "Folder for weights that fit nowhere else; needs "
-                 "--device_map");
+                 "--device_map")
+      ->needs(device_map);
   app.add_flag("--ignore_mismatched_sizes", ignore_mismatched_sizes_,
                "Draws weights anew whose stored shape is another one");
   app.add_flag_function(
@@ -47,33 +71,15 @@ void LoadFlags::Configure(CLI::App& app) {
                  "Of a Hub id; a local folder has no revisions");
 }
 
-absl::Status LoadFlags::CheckFlags() const {
-  if (device_map_.empty() &&
-      !(max_memory_.empty() && offload_folder_.empty())) {
-    return absl::InvalidArgumentError(
-        "--max_memory and --offload_folder say how to place a model: give "
-        "--device_map too");
-  }
+absl::StatusOr<std::shared_ptr<PretrainedModel>> LoadFlags::Load(
+    LoadingInfo* info) {
+  absl::Status status = CheckSource(source_);
+  if (!status.ok()) return status;
   if (!max_memory_.empty()) {
-    const auto json = nlohmann::ordered_json::parse(
-        max_memory_.begin(), max_memory_.end(), nullptr, false);
-    if (!json.is_object()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--max_memory: ", max_memory_,
-                       " is not a JSON object such as {\"cpu\": \"8GB\"}"));
-    }
     return absl::UnimplementedError(
         "--max_memory: this version places whole models on the CPU and does "
         "not budget memory; leave the flag out");
   }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::shared_ptr<PretrainedModel>> LoadFlags::Load(
-    LoadingInfo* info) {
-  absl::Status status = CheckFlags();
-  if (status.ok()) status = CheckSource(source_);
-  if (!status.ok()) return status;
   absl::StatusOr<PretrainedConfig> config =
       ReadSourceConfig(source_, class_name_);
   if (!config.ok()) return config.status();

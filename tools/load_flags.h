@@ -21,8 +21,6 @@ class LoadFlags {
   absl::StatusOr<std::shared_ptr<PretrainedModel>> Load(LoadingInfo* info);
 
  private:
-  absl::Status CheckFlags() const;
-
   std::string source_;
   std::string class_name_;
   std::string dtype_;

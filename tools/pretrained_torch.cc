@@ -16,8 +16,7 @@ int main(int argc, char** argv) {
   std::vector<std::unique_ptr<pretrained::Command>> commands;
   commands.push_back(pretrained::MakeLoadCommand());
   commands.push_back(pretrained::MakeRunCommand());
-  const int code =
-      pretrained::RunCommands(argc, argv, std::move(commands), {});
+  const int code = pretrained::RunCommands(argc, argv, std::move(commands), {});
   // Outputs are on disk by now. LibTorch's static destructors would unregister
   // every operator, one by one, before the kernel takes the memory anyway.
   std::cout.flush();

@@ -39,7 +39,7 @@ using HeadsByLayer = std::map<int64_t, std::vector<int64_t>>;
 // {"0": [1, 3]}: heads by layer.
 absl::StatusOr<HeadsByLayer> ParseHeads(const std::string& text) {
   const absl::Status bad = absl::InvalidArgumentError(absl::StrCat(
-      "--prune_heads: ", text,
+      text,
       " is not a JSON object of layers and heads, such as {\"0\": [1, 3]}"));
   const Json json = Json::parse(text.begin(), text.end(), nullptr, false);
   if (!json.is_object()) return bad;
@@ -101,7 +101,10 @@ class RunCommand : public Command {
     app.add_flag("--output_attentions", output_attentions_,
                  "Also the attention probabilities of each layer");
     app.add_option("--prune_heads", prune_heads_,
-                   "JSON {layer: [heads]} of heads to drop first");
+                   "JSON {layer: [heads]} of heads to drop first")
+        ->check([](const std::string& text) {
+          return std::string(ParseHeads(text).status().message());
+        });
     app.add_option("--resize_token_embeddings", num_tokens_,
                    "Number of tokens to give the embeddings first");
     app.add_option("--pad_to_multiple_of", pad_to_multiple_of_,
@@ -166,7 +169,7 @@ class RunCommand : public Command {
       const Json document = {{"outputs", outputs},
                              {"seconds", seconds},
                              {"floating_point_ops", operations}};
-      std::cout << document.dump() << "\n";
+      std::cout << JsonLine(document);
       return;
     }
     TextTable table({"output", "dtype", ">shape"});

@@ -15,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "nlohmann/json.hpp"
 
 namespace pretrained {
 namespace {
@@ -125,6 +126,12 @@ std::string Printable(absl::string_view text) {
     }
   }
   return shown;
+}
+
+std::string JsonLine(const nlohmann::ordered_json& document) {
+  return document.dump(-1, ' ', /*ensure_ascii=*/false,
+                       nlohmann::ordered_json::error_handler_t::replace) +
+         "\n";
 }
 
 }  // namespace pretrained

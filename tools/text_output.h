@@ -8,6 +8,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "nlohmann/json.hpp"
 
 namespace pretrained {
 
@@ -38,6 +39,10 @@ class TextTable {
 
 // Text as it is safe to show on a terminal: control characters escaped.
 std::string Printable(absl::string_view text);
+
+// A --json document on one line; bytes of file names that are not UTF-8 are
+// replaced.
+std::string JsonLine(const nlohmann::ordered_json& document);
 
 }  // namespace pretrained
 

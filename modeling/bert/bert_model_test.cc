@@ -17,6 +17,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modeling/auto_model.h"
+#include "modeling/json_testutil.h"
 #include "modeling/loading_info.h"
 #include "modeling/tensor_testutil.h"
 #include "nlohmann/json.hpp"

@@ -66,6 +66,12 @@ def draw_inputs(config, model, rng, generator):
     chunk = max(config.chunk_size_feed_forward, 1)
     batch, cached = rng.randint(1, 4), 0
     length = chunk * rng.randint(1, config.max_position_embeddings // 2 // chunk)
+    # Several new tokens after a cache get wrong distances in the peer (see README.md): draw one where positions are relative.
+    relative = config.position_embedding_type != "absolute"
+    may_cache = config.is_decoder and config.num_hidden_layers and (not relative or chunk == 1)
+    use_cached = may_cache and rng.random() < 0.4
+    if use_cached and relative:
+        length = 1
     ids = lambda high, n: torch.randint(0, high, (batch, n), generator=generator)
     inputs = {}
     if rng.random() < 0.2:
@@ -85,7 +91,7 @@ def draw_inputs(config, model, rng, generator):
         mask = draw_mask(rng, generator, batch, length, memory, True)
         if mask is not None:
             inputs["encoder_attention_mask"] = mask
-    if config.is_decoder and config.num_hidden_layers and rng.random() < 0.4:
+    if use_cached:
         cached = chunk * rng.randint(1, config.max_position_embeddings // 2 // chunk)
         first = {"input_ids": ids(config.vocab_size, cached),
                  **{n: t for n, t in inputs.items() if n == "encoder_hidden_states"}}
