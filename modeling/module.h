@@ -47,6 +47,7 @@ class ModuleHook {
 // A tensor is read through its registered slot, parameter("weight"), never
 // through a second member, so that ReplaceTensor() is all that loading,
 // resizing, pruning and offloading need.
+// Lifetime: held by std::shared_ptr, as torch::nn::Module asks for.
 // Threads: const use from several threads is safe; changing slots is not.
 // Errors: LibTorch's exceptions pass through; PretrainedModel turns them into a
 //     Status.
@@ -62,7 +63,8 @@ class Module : public torch::nn::Module {
   // Whether there is such a parameter here, not in a child.
   bool has_parameter(absl::string_view name) const;
 
-  // Runs last first-registered-first around every Call() of this module.
+  // Runs around every Call() of this module: PreForward in the order in which
+  // hooks were added, PostForward in the reverse.
   void AddHook(std::shared_ptr<ModuleHook> hook);
   void RemoveHooks() { hooks_.clear(); }
   bool has_hooks() const { return !hooks_.empty(); }

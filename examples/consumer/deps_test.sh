@@ -13,3 +13,5 @@ fi
 if grep -E '^@pretrained//modeling/[a-z0-9_]+:' "$embed" | grep -v '^@pretrained//modeling/bert:'; then
   echo "BERT brings the above families"; exit 1
 fi
+# The library that this workspace declared first is the one that is used.
+grep -q '^@nlohmann_json//:json.hpp' "$embed"
