@@ -7,13 +7,14 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/status_matchers.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "checkpoint/safetensors_testutil.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -22,23 +23,15 @@ namespace {
 
 using ::absl_testing::IsOk;
 using ::absl_testing::StatusIs;
+using checkpoint_testing::MakeTestFolder;
+using checkpoint_testing::ReadTestFile;
 using ::testing::HasSubstr;
 
 // A folder of this test's own, with a blank in its name.
 std::string Folder() {
-  const std::string folder =
-      ::testing::TempDir() + "/file writer " +
-      ::testing::UnitTest::GetInstance()->current_test_info()->name();
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
-}
-
-std::string Contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
+  return MakeTestFolder(absl::StrCat(
+      "file writer ",
+      ::testing::UnitTest::GetInstance()->current_test_info()->name()));
 }
 
 size_t FilesIn(const std::string& folder) {
@@ -55,7 +48,7 @@ TEST(FileWriterTest, PutsTheFileInPlaceOnCommit) {
   EXPECT_THAT(file->Append("cd"), IsOk());
   EXPECT_FALSE(std::filesystem::exists(path));
   EXPECT_THAT(file->Commit(), IsOk());
-  EXPECT_EQ(Contents(path), "abcd");
+  EXPECT_EQ(ReadTestFile(path), "abcd");
   EXPECT_EQ(FilesIn(folder), 1u);
 }
 
@@ -68,9 +61,9 @@ TEST(FileWriterTest, KeepsTheOldFileUntilCommit) {
     ASSERT_THAT(file, IsOk());
     EXPECT_THAT(file->Append("new"), IsOk());
     FileWriter moved = *std::move(file);
-    EXPECT_EQ(Contents(path), "old");
+    EXPECT_EQ(ReadTestFile(path), "old");
   }
-  EXPECT_EQ(Contents(path), "old");
+  EXPECT_EQ(ReadTestFile(path), "old");
   EXPECT_EQ(FilesIn(folder), 1u) << "an abandoned file must go";
 }
 
@@ -126,7 +119,7 @@ TEST(FileWriterTest, ReportsBytesThatDoNotFitAndLeavesTheOldFile) {
     EXPECT_THAT(status.message(), HasSubstr("a.bin: cannot be written"));
   }
   setrlimit(RLIMIT_FSIZE, &before);
-  EXPECT_EQ(Contents(path), "old");
+  EXPECT_EQ(ReadTestFile(path), "old");
   EXPECT_EQ(FilesIn(folder), 1u);
 }
 

@@ -147,6 +147,23 @@ absl::Status CheckMasks(const BertConfig& config, const BertModelInputs& inputs,
   return absl::OkStatus();
 }
 
+// What the model has a row for: longer sequences are possible only where the
+// caller gives positions and token types, and positions are absolute.
+absl::Status CheckLength(const BertConfig& config,
+                         const BertModelInputs& inputs, int64_t length) {
+  const int64_t limit = config.max_position_embeddings;
+  const int64_t total = length + CachedLength(inputs);
+  const bool absolute = config.position_embedding_type == "absolute";
+  const bool fits =
+      (length <= limit || inputs.token_type_ids.defined()) &&
+      (total <= limit || (absolute && inputs.position_ids.defined()));
+  if (fits) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("the sequence has ", total,
+                   " tokens, but the model has max_position_embeddings ", limit,
+                   "; shorten it"));
+}
+
 absl::Status CheckChunks(const BertConfig& config, int64_t length) {
   const int64_t chunk = config.chunk_size_feed_forward;
   if (chunk == 0 || length % chunk == 0) return absl::OkStatus();
@@ -231,13 +248,8 @@ absl::Status CheckBertInputs(const BertConfig& config,
     return Bad(by_ids ? "input_ids" : "inputs_embeds", main,
                "at least one row and one token are expected");
   }
-  if (length + CachedLength(inputs) > config.max_position_embeddings) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the sequence has ", length + CachedLength(inputs),
-                     " tokens, but the model has max_position_embeddings ",
-                     config.max_position_embeddings, "; shorten it"));
-  }
-  absl::Status status = CheckChunks(config, length);
+  absl::Status status = CheckLength(config, inputs, length);
+  status.Update(CheckChunks(config, length));
   status.Update(
       CheckSize("token_type_ids", inputs.token_type_ids, {batch, length}));
   const at::Tensor& positions = inputs.position_ids;

@@ -111,6 +111,19 @@ TEST(CheckBertInputsTest, TakesWhatFits) {
       IsOk());
 }
 
+// Positions and token types of the caller's make do without the tables, which
+// end at max_position_embeddings; relative positions never do.
+TEST(CheckBertInputsTest, TakesLongSequencesWithPositionsOfTheirOwn) {
+  const at::Tensor zeros = at::zeros({1, 25}, at::kLong);
+  const BertModelInputs inputs = {
+      .input_ids = zeros, .token_type_ids = zeros, .position_ids = zeros};
+  BertConfig config = TinyBertConfig();
+  EXPECT_THAT(CheckBertInputs(config, inputs), IsOk());
+  config.position_embedding_type = "relative_key";
+  EXPECT_THAT(CheckBertInputs(config, inputs),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
 struct BadInputs {
   const char* message;
   BertModelInputs inputs;
