@@ -1,12 +1,12 @@
 #include "checkpoint/file_writer.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <random>
 #include <string>
 #include <utility>
 
@@ -21,6 +21,9 @@ namespace {
 // Linux writes at most this much a call.
 constexpr size_t kMaxWriteBytes = size_t{1} << 30;
 
+// Names to try for the new file before giving up.
+constexpr int kMaxNames = 100;
+
 absl::Status Failed(const std::string& path, absl::string_view doing,
                     int error) {
   const absl::Status status =
@@ -30,13 +33,6 @@ absl::Status Failed(const std::string& path, absl::string_view doing,
         absl::StrCat(status.message(), "; free some space and try again"));
   }
   return status;
-}
-
-// What a newly made file gets: mkstemp() gives 0600.
-mode_t NewFileMode() {
-  const mode_t mask = umask(0);
-  umask(mask);
-  return 0666 & ~mask;
 }
 
 std::string FolderOf(const std::string& path) {
@@ -52,10 +48,16 @@ absl::StatusOr<FileWriter> FileWriter::Create(const std::string& path) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": is a folder, but a file is to be written"));
   }
-  std::string partial = absl::StrCat(path, ".XXXXXX");
-  const int fd = mkostemp(partial.data(), O_CLOEXEC);
-  if (fd < 0) return Failed(path, "created", errno);
-  return FileWriter(path, std::move(partial), fd);
+  // Opened anew and not by mkstemp(), so that the kernel applies the umask.
+  std::random_device random;
+  for (int attempt = 0; attempt < kMaxNames; ++attempt) {
+    std::string partial = absl::StrCat(path, ".", absl::Hex(random()));
+    const int fd =
+        open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0) return FileWriter(path, std::move(partial), fd);
+    if (errno != EEXIST) return Failed(path, "created", errno);
+  }
+  return Failed(path, "created", EEXIST);
 }
 
 FileWriter::FileWriter(FileWriter&& other) noexcept
@@ -94,9 +96,7 @@ absl::Status FileWriter::Append(absl::string_view bytes) {
 }
 
 absl::Status FileWriter::Commit() {
-  if (fchmod(fd_, NewFileMode()) != 0 || fsync(fd_) != 0) {
-    return Failed(path_, "synced", errno);
-  }
+  if (fsync(fd_) != 0) return Failed(path_, "synced", errno);
   const int fd = std::exchange(fd_, -1);
   if (close(fd) != 0) return Failed(path_, "closed", errno);
   if (rename(partial_path_.c_str(), path_.c_str()) != 0) {

@@ -88,22 +88,20 @@ absl::StatusOr<const ModelClass*> FindModelFor(const PretrainedConfig& config,
 
 absl::StatusOr<std::shared_ptr<PretrainedModel>> AutoModel::FromPretrained(
     absl::string_view folder, const FromPretrainedOptions& options) {
-  // Read without a family first, for the model_type; the family's own reading
-  // follows in LoadPretrained().
-  PretrainedConfig config;
-  if (options.config.has_value()) {
-    config = *options.config;
-  } else {
+  // Without a family at first, for the model_type; LoadPretrained() adds the
+  // family's defaults to what was read here.
+  FromPretrainedOptions with_config = options;
+  if (!with_config.config.has_value()) {
     absl::StatusOr<PretrainedConfig> stored =
         PretrainedConfig::FromPretrained(folder);
     if (!stored.ok()) return stored.status();
-    config = *std::move(stored);
+    with_config.config = *std::move(stored);
   }
-  absl::StatusOr<std::string> class_name = AutoClassName(config);
+  absl::StatusOr<std::string> class_name = AutoClassName(*with_config.config);
   if (!class_name.ok()) return class_name.status();
   absl::StatusOr<const ModelClass*> model_class = FindModel(*class_name);
   if (!model_class.ok()) return model_class.status();
-  return LoadPretrained(**model_class, folder, options);
+  return LoadPretrained(**model_class, folder, with_config);
 }
 
 }  // namespace pretrained

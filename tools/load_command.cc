@@ -21,6 +21,7 @@
 #include "tools/load_flags.h"
 #include "tools/process_memory.h"
 #include "tools/text_output.h"
+#include "tools/torch_commands.h"
 
 namespace pretrained {
 namespace {
@@ -110,9 +111,7 @@ void PrintText(PretrainedModel& model, const Report& report) {
 class LoadCommand : public Command {
  public:
   std::string name() const override { return "load"; }
-  std::string summary() const override {
-    return "Loads a model as from_pretrained does, and reports how";
-  }
+  std::string summary() const override { return kLoadSummary; }
   std::string examples() const override {
     return "  pretrained load all-MiniLM-L6-v2\n"
            "  pretrained load all-MiniLM-L6-v2 --dtype=float16 --touch --json";

@@ -18,6 +18,7 @@
 #include "tools/command.h"
 #include "tools/info_command.h"
 #include "tools/inspect_command.h"
+#include "tools/torch_commands.h"
 
 namespace {
 
@@ -26,8 +27,7 @@ using pretrained::CommandSummary;
 // Commands of pretrained_torch.
 const std::vector<CommandSummary>& HandedOn() {
   static const auto* const commands = new std::vector<CommandSummary>{
-      {"load", "Loads a model as from_pretrained does, and reports how"},
-      {"run", "Runs a model once on tensors from a file"}};
+      {"load", pretrained::kLoadSummary}, {"run", pretrained::kRunSummary}};
   return *commands;
 }
 

@@ -29,6 +29,7 @@
 #include "tools/command.h"
 #include "tools/load_flags.h"
 #include "tools/text_output.h"
+#include "tools/torch_commands.h"
 
 namespace pretrained {
 namespace {
@@ -75,9 +76,7 @@ std::string NameOfDtype(const at::Tensor& tensor) {
 class RunCommand : public Command {
  public:
   std::string name() const override { return "run"; }
-  std::string summary() const override {
-    return "Runs a model once on tensors from a file";
-  }
+  std::string summary() const override { return kRunSummary; }
   std::string examples() const override {
     return "  pretrained run all-MiniLM-L6-v2 --inputs=ids.safetensors "
            "--outputs=out.safetensors\n"

@@ -59,7 +59,7 @@ absl::StatusOr<PretrainedConfig> ReadSourceConfig(
         absl::StrCat(plain->file_name(), ": ", config_class.status().message(),
                      "; or give --class"));
   }
-  return PretrainedConfig::FromPretrained(folder, **config_class);
+  return plain->WithClass(**config_class);
 }
 
 }  // namespace pretrained
