@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "dtypes/dtype.h"
+
 namespace pretrained {
 
 int64_t TensorInfo::num_elements() const {
@@ -13,6 +15,14 @@ int64_t TensorInfo::num_elements() const {
     }
   }
   return count;
+}
+
+int64_t TensorInfo::nbytes() const {
+  if (in_place) return end - begin;
+  int64_t bytes;
+  return __builtin_mul_overflow(num_elements(), DtypeSize(dtype), &bytes)
+             ? std::numeric_limits<int64_t>::max()
+             : bytes;
 }
 
 }  // namespace pretrained

@@ -28,18 +28,33 @@ struct TensorInfo {
   Dtype dtype = Dtype::kFloat32;
   std::vector<int64_t> shape;  // Row-major extents; empty for a scalar.
   int file = 0;                // Index into Checkpoint::files().
-  int64_t begin = 0;           // Bytes [begin, end) of that file.
-  int64_t end = 0;
 
-  int64_t nbytes() const { return end - begin; }
+  // Bytes [begin, end) of that file, out of which View() and Read() make the
+  // tensor. Where `in_place` they are the tensor: dense, row-major,
+  // little-endian. Otherwise they hold it strided, compressed or big-endian.
+  int64_t begin = 0;
+  int64_t end = 0;
+  bool in_place = true;
+
+  // Tensors of one file that have the same `storage` were views of one memory
+  // when they were saved: this one starts at element `storage_offset`, and a
+  // step along dimension i moves `strides[i]` elements. -1: shares with none.
+  int storage = -1;
+  int64_t storage_offset = 0;
+  std::vector<int64_t> strides = {};  // Empty: row-major.
 
   // The product of `shape`; 1 for a scalar. Exact for every tensor that a
   // checkpoint lists, INT64_MAX where a made-up shape overflows.
   int64_t num_elements() const;
+
+  // Of the tensor as View() and Read() give it: dense.
+  int64_t nbytes() const;
 };
 
-// The bytes of a tensor, in memory, without a copy. The pages are private
-// copy-on-write ones: writing to `data` is allowed and never reaches the file.
+// The bytes of a tensor in memory: dense, row-major, little-endian. Of a tensor
+// in place they are private copy-on-write pages of the file, and no byte is
+// copied; of others, memory made for the purpose. Either way, writing to `data`
+// is allowed and never reaches the file.
 struct TensorView {
   void* data = nullptr;  // May be unaligned for the dtype; null when empty.
   int64_t nbytes = 0;
@@ -54,10 +69,11 @@ struct SliceRange {
 
 // A checkpoint of any format, as one flat list of tensors.
 //
-//   auto checkpoint = OpenCheckpoint("all-MiniLM-L6-v2");   //
-//   open_checkpoint.h for (const TensorInfo& tensor : (*checkpoint)->tensors())
-//   .. auto view = (*checkpoint)->View(tensor);     // no byte is copied auto s
-//   = (*checkpoint)->Read(tensor, dst);   // dst.size() == nbytes()
+//   auto checkpoint = OpenCheckpoint("all-MiniLM-L6-v2");  // open_checkpoint.h
+//   for (const TensorInfo& tensor : (*checkpoint)->tensors()) {
+//     auto view = (*checkpoint)->View(tensor);           // no byte is copied
+//     absl::Status s = (*checkpoint)->Read(tensor, dst);  // nbytes() of them
+//   }
 //
 // Every range in a TensorInfo was checked when the checkpoint was opened.
 // View() maps; Read() uses file reads, so that a file cut short meanwhile is a
@@ -73,11 +89,13 @@ class Checkpoint {
   virtual absl::string_view format() const = 0;  // "safetensors", ..
   virtual absl::Span<const CheckpointFile> files() const
       ABSL_ATTRIBUTE_LIFETIME_BOUND = 0;
-  // In the order of their bytes, file after file.
+  // File after file, in the format's own order: that of the state dict in torch
+  // files, of the bytes in safetensors. Who reads many sorts by (file, begin).
   virtual absl::Span<const TensorInfo> tensors() const
       ABSL_ATTRIBUTE_LIFETIME_BOUND = 0;
-  // The format's own text entries, such as safetensors' `__metadata__`, in
-  // stored order.
+  // What is stored beside the tensors, in stored order: safetensors'
+  // `__metadata__`; of torch files, the values that are no tensors, by their
+  // path ("epoch", "optimizer.param_groups") and as Python would print them.
   virtual absl::Span<const std::pair<std::string, std::string>> metadata() const
       ABSL_ATTRIBUTE_LIFETIME_BOUND = 0;
 
@@ -89,6 +107,8 @@ class Checkpoint {
   virtual absl::StatusOr<TensorView> View(const TensorInfo& tensor) const = 0;
 
   // Copies the tensor's bytes into `destination`, whose size must be nbytes().
+  // Any part of a tensor in place may be read so, through a TensorInfo of its
+  // bytes.
   virtual absl::Status Read(const TensorInfo& tensor,
                             absl::Span<char> destination) const = 0;
 

@@ -3,6 +3,7 @@
 #include "absl/types/span.h"
 #include "checkpoint/checkpoint_format.h"
 #include "checkpoint/safetensors_format.h"
+#include "checkpoint/torch/torch_format.h"
 
 namespace pretrained {
 namespace checkpoint_internal {
@@ -11,6 +12,7 @@ absl::Span<const CheckpointFormat* const> CheckpointFormats() {
   // A new format is a line here, and the driver it names.
   static constexpr const CheckpointFormat* kFormats[] = {
       &kSafetensorsFormat,
+      &kTorchFormat,
   };
   return kFormats;
 }

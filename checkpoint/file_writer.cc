@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <random>
 #include <string>
@@ -12,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
@@ -20,6 +23,10 @@ namespace {
 
 // Linux writes at most this much a call.
 constexpr size_t kMaxWriteBytes = size_t{1} << 30;
+
+// So many bytes are handed to the disk at a time: enough to be written in one
+// go, few enough to keep it busy from the start.
+constexpr int64_t kWriteBackBytes = int64_t{8} << 20;
 
 // Names to try for the new file before giving up.
 constexpr int kMaxNames = 100;
@@ -63,7 +70,9 @@ absl::StatusOr<FileWriter> FileWriter::Create(const std::string& path) {
 FileWriter::FileWriter(FileWriter&& other) noexcept
     : path_(std::move(other.path_)),
       partial_path_(std::exchange(other.partial_path_, "")),
-      fd_(std::exchange(other.fd_, -1)) {}
+      fd_(std::exchange(other.fd_, -1)),
+      size_bytes_(other.size_bytes_),
+      written_back_(other.written_back_) {}
 
 FileWriter& FileWriter::operator=(FileWriter&& other) noexcept {
   if (this != &other) {
@@ -71,6 +80,8 @@ FileWriter& FileWriter::operator=(FileWriter&& other) noexcept {
     path_ = std::move(other.path_);
     partial_path_ = std::exchange(other.partial_path_, "");
     fd_ = std::exchange(other.fd_, -1);
+    size_bytes_ = other.size_bytes_;
+    written_back_ = other.written_back_;
   }
   return *this;
 }
@@ -90,6 +101,34 @@ absl::Status FileWriter::Append(absl::string_view bytes) {
         write(fd_, bytes.data(), std::min(bytes.size(), kMaxWriteBytes));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return Failed(path_, "written", errno);
+    size_bytes_ += written;
+    StartWriteBack();
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  return absl::OkStatus();
+}
+
+// Only a hint: Commit() syncs, and reports what went wrong on the way.
+void FileWriter::StartWriteBack() {
+  const int64_t waiting = size_bytes_ - written_back_;
+  if (waiting < kWriteBackBytes) return;
+  sync_file_range(fd_, written_back_, waiting, SYNC_FILE_RANGE_WRITE);
+  written_back_ = size_bytes_;
+}
+
+absl::Status FileWriter::WriteAt(int64_t offset, absl::string_view bytes) {
+  const auto count = static_cast<int64_t>(bytes.size());
+  if (offset < 0 || offset > size_bytes_ || count > size_bytes_ - offset) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path_, ": ", count, " bytes at byte ", offset,
+                     " would end beyond the ", size_bytes_, " written"));
+  }
+  while (!bytes.empty()) {
+    const ssize_t written = pwrite(
+        fd_, bytes.data(), std::min(bytes.size(), kMaxWriteBytes), offset);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return Failed(path_, "written", errno);
+    offset += written;
     bytes.remove_prefix(static_cast<size_t>(written));
   }
   return absl::OkStatus();
@@ -114,6 +153,15 @@ absl::Status FileWriter::Commit() {
     return Failed(path_, "synced", error);
   }
   return absl::OkStatus();
+}
+
+absl::Status NamingFile(absl::string_view path, const absl::Status& status) {
+  if (status.ok() ||
+      absl::StartsWith(status.message(), absl::StrCat(path, ": "))) {
+    return status;
+  }
+  return absl::Status(status.code(),
+                      absl::StrCat(path, ": ", status.message()));
 }
 
 }  // namespace pretrained

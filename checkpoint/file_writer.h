@@ -1,8 +1,9 @@
 #ifndef PRETRAINED_CHECKPOINT_FILE_WRITER_H_
 #define PRETRAINED_CHECKPOINT_FILE_WRITER_H_
 
-#include <cstddef>
+#include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -32,6 +33,14 @@ class FileWriter {
 
   // kResourceExhausted when the disk is full.
   absl::Status Append(absl::string_view bytes);
+
+  // Overwrites what Append() wrote at `offset`: for a header that holds what
+  // only the bytes behind it tell. kInvalidArgument beyond size_bytes().
+  absl::Status WriteAt(int64_t offset, absl::string_view bytes);
+
+  // Of all that Append() wrote.
+  int64_t size_bytes() const { return size_bytes_; }
+
   absl::Status Commit();
 
  private:
@@ -40,11 +49,17 @@ class FileWriter {
         partial_path_(std::move(partial_path)),
         fd_(fd) {}
   void Abandon();
+  void StartWriteBack();
 
   std::string path_;
   std::string partial_path_;  // Empty once committed or moved from.
   int fd_ = -1;
+  int64_t size_bytes_ = 0;
+  int64_t written_back_ = 0;  // Up to here the kernel was told to write.
 };
+
+// `status`, whose message names `path` first, whoever made it.
+absl::Status NamingFile(absl::string_view path, const absl::Status& status);
 
 }  // namespace pretrained
 

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -121,6 +123,54 @@ TEST(FileWriterTest, ReportsBytesThatDoNotFitAndLeavesTheOldFile) {
   setrlimit(RLIMIT_FSIZE, &before);
   EXPECT_EQ(ReadTestFile(path), "old");
   EXPECT_EQ(FilesIn(folder), 1u);
+}
+
+TEST(FileWriterTest, OverwritesWithinWhatIsWritten) {
+  const std::string path = Folder() + "/a.bin";
+  absl::StatusOr<FileWriter> file = FileWriter::Create(path);
+  ASSERT_THAT(file, IsOk());
+  EXPECT_EQ(file->size_bytes(), 0);
+  EXPECT_THAT(file->Append("abcdef"), IsOk());
+  EXPECT_THAT(file->WriteAt(1, "XY"), IsOk());
+  EXPECT_THAT(file->WriteAt(6, ""), IsOk());
+  EXPECT_THAT(file->Append("gh"), IsOk()) << "goes on at the end";
+  EXPECT_EQ(file->size_bytes(), 8);
+  for (const int64_t offset : {int64_t{-1}, int64_t{7}, INT64_MAX}) {
+    EXPECT_THAT(file->WriteAt(offset, "ZZ"),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("beyond the 8 written")));
+  }
+  FileWriter moved = *std::move(file);
+  EXPECT_EQ(moved.size_bytes(), 8);
+  EXPECT_THAT(moved.Commit(), IsOk());
+  EXPECT_EQ(ReadTestFile(path), "aXYdefgh");
+}
+
+// More than is written back at once, in pieces that do not divide it.
+TEST(FileWriterTest, WritesLargeFilesWhole) {
+  const std::string path = Folder() + "/a.bin";
+  absl::StatusOr<FileWriter> file = FileWriter::Create(path);
+  ASSERT_THAT(file, IsOk());
+  std::string all;
+  for (int i = 0; all.size() < 20'000'000; ++i) {
+    const std::string piece(1'000'003, static_cast<char>('a' + i % 26));
+    ASSERT_THAT(file->Append(piece), IsOk());
+    all += piece;
+  }
+  ASSERT_THAT(file->WriteAt(0, "#"), IsOk());
+  all[0] = '#';
+  ASSERT_THAT(file->Commit(), IsOk());
+  EXPECT_TRUE(ReadTestFile(path) == all);
+}
+
+TEST(FileWriterTest, NamesTheFileOnce) {
+  const absl::Status status = absl::DataLossError("tensor 'a': torn");
+  EXPECT_THAT(
+      NamingFile("/x/a.bin", status),
+      StatusIs(absl::StatusCode::kDataLoss, "/x/a.bin: tensor 'a': torn"));
+  EXPECT_EQ(NamingFile("/x/a.bin", NamingFile("/x/a.bin", status)),
+            NamingFile("/x/a.bin", status));
+  EXPECT_THAT(NamingFile("/x/a.bin", absl::OkStatus()), IsOk());
 }
 
 }  // namespace

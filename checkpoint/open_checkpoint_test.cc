@@ -131,12 +131,9 @@ struct ForeignFolder {
 };
 
 constexpr ForeignFolder kForeignFolders[] = {
-    {"model.safetensors.index.json", "", "max_shard_size"},
-    {"model.safetensors.index.fp16.json", "fp16", "a sharded checkpoint"},
-    {"pytorch_model.bin", "", "safe_serialization=True"},
-    {"pytorch_model.bin.index.json", "", "safe_serialization=True"},
     {"tf_model.h5", "", "Keras"},
-    {"flax_model.msgpack", "", "Flax"},
+    {"tf_model.h5.index.json", "", "safe_serialization=True"},
+    {"flax_model.msgpack", "fp16", "Flax"},
     {"model.ckpt.index", "", "TensorFlow"},
 };
 
@@ -161,13 +158,57 @@ TEST(OpenCheckpointTest, PrefersWhatItReads) {
 
 TEST(OpenCheckpointTest, SaysWhatAFileOfAnotherFormatIs) {
   EXPECT_THAT(
-      OpenCheckpoint(WriteTestFile("model.bin", "PK\x03\x04rest")),
-      StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("torch.save")));
+      OpenCheckpoint(WriteTestFile("model.hdf", "\x89HDF\r\n\x1a\nrest")),
+      StatusIs(absl::StatusCode::kUnimplemented,
+               AllOf(HasSubstr("model.hdf"), HasSubstr("a Keras HDF5 file"),
+                     HasSubstr("safe_serialization=True"))));
+  EXPECT_THAT(
+      OpenCheckpoint(WriteTestFile("flax_model.msgpack", "\x81")),
+      StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("a Flax msgpack")));
   EXPECT_THAT(
       OpenCheckpoint(WriteTestFile("notes.txt", "hello")),
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("notes.txt")));
   EXPECT_THAT(OpenCheckpoint(WriteTestFile("empty.safetensors", "")),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("cut short")));
+}
+
+TEST(OpenCheckpointTest, LooksIntoTheSubfolder) {
+  const std::string folder = FolderWith("nested models", {});
+  MakeTestFolder("nested models/unet");
+  MakeTestFolder("nested models/unet/inner");
+  WriteTestFile("nested models/unet/inner/model.safetensors", Weights());
+  EXPECT_THAT(OpenCheckpoint(folder, {.subfolder = "unet/inner"}), IsOk());
+  EXPECT_THAT(OpenCheckpoint(folder, {.subfolder = "absent"}),
+              StatusIs(absl::StatusCode::kNotFound,
+                       AllOf(HasSubstr(folder),
+                             HasSubstr("has no subfolder 'absent'"))));
+  EXPECT_THAT(OpenCheckpoint(folder),
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("the folder has 'unet/'")));
+  EXPECT_THAT(OpenCheckpoint(folder, {.subfolder = std::string("a\0b", 3)}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("NUL")));
+}
+
+// A folder that has a file's name is no file, as with os.path.isfile().
+TEST(OpenCheckpointTest, PassesOverFoldersNamedAsFiles) {
+  const std::string folder = FolderWith("folder as file", {});
+  MakeTestFolder("folder as file/model.safetensors");
+  EXPECT_THAT(OpenCheckpoint(folder),
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("the folder has 'model.safetensors/'")));
+}
+
+// What save_journal.h does with it is tested there; here, that it is asked.
+TEST(OpenCheckpointTest, FinishesAnInterruptedSaveFirst) {
+  const std::string folder = FolderWith("interrupted", {"x.index.json"});
+  WriteTestFile("interrupted/model.safetensors", Weights());
+  WriteTestFile("interrupted/.pretrained-save.journal", "of no save");
+  for (const char* name : {"", "/model.safetensors", "/x.index.json"}) {
+    EXPECT_THAT(OpenCheckpoint(folder + name),
+                StatusIs(absl::StatusCode::kDataLoss,
+                         HasSubstr(".pretrained-save.journal")))
+        << name;
+  }
 }
 
 TEST(OpenCheckpointTest, ReportsABrokenLinkInAFolder) {

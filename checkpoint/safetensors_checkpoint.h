@@ -12,7 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/mapped_file.h"
+#include "checkpoint/tensor_files.h"
 #include "checkpoint/tensor_table.h"
 
 namespace pretrained {
@@ -30,10 +30,8 @@ struct SafetensorsCheckpointOptions {
 //   auto wte = (*checkpoint)->Find("wte.weight");
 //   auto view = (*checkpoint)->View(**wte);      // no byte is copied
 //
-// Cost: Open() reads the headers, see SafetensorsReader, and holds one file
-//     descriptor a file. View() maps a file once, at its first use; from then
-//     on it is pointer arithmetic. Read() is pread(). ReadSlice() joins runs of
-//     bytes that lie near each other into one pread(), through at most 256 KiB.
+// Cost: Open() reads the headers, see SafetensorsReader; the rest, see
+//     TensorFiles.
 // Threads, Lifetime: as Checkpoint says.
 class SafetensorsCheckpoint : public Checkpoint {
  public:
@@ -49,7 +47,7 @@ class SafetensorsCheckpoint : public Checkpoint {
   absl::string_view format() const override { return "safetensors"; }
   absl::Span<const CheckpointFile> files() const
       ABSL_ATTRIBUTE_LIFETIME_BOUND override {
-    return infos_;
+    return files_.infos();
   }
   absl::Span<const TensorInfo> tensors() const
       ABSL_ATTRIBUTE_LIFETIME_BOUND override {
@@ -70,18 +68,9 @@ class SafetensorsCheckpoint : public Checkpoint {
   absl::Status CheckFilesUnchanged() const override;
 
  private:
-  SafetensorsCheckpoint() = default;
+  explicit SafetensorsCheckpoint(bool use_mmap) : files_(use_mmap) {}
 
-  // The file that holds `tensor`, or kInvalidArgument if it names bytes that
-  // no file of this checkpoint has.
-  absl::StatusOr<const MappedFile*> FileOf(const TensorInfo& tensor) const;
-
-  // View() without mapping.
-  absl::StatusOr<TensorView> Copy(const TensorInfo& tensor) const;
-
-  SafetensorsCheckpointOptions options_;
-  std::vector<std::unique_ptr<MappedFile>> files_;
-  std::vector<CheckpointFile> infos_;  // One for each of files_.
+  checkpoint_internal::TensorFiles files_;
   TensorTable table_;
   std::vector<std::pair<std::string, std::string>> metadata_;
 };

@@ -10,7 +10,6 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_format.h"
 #include "checkpoint/safetensors_checkpoint.h"
-#include "checkpoint/variant_name.h"
 
 namespace pretrained {
 namespace {
@@ -23,23 +22,21 @@ bool Recognizes(absl::string_view file_name, absl::string_view head) {
          (head.size() > 8 && head.substr(4, 4) == kZeros && head[8] == '{');
 }
 
-std::vector<std::string> FolderNames(absl::string_view variant) {
-  return {AddVariant("model.safetensors", variant)};
-}
-
 absl::StatusOr<std::unique_ptr<Checkpoint>> Open(
-    const std::string& path, const OpenCheckpointOptions& options) {
+    const std::vector<std::string>& paths,
+    const OpenCheckpointOptions& options) {
   SafetensorsCheckpointOptions driver_options;
   driver_options.use_mmap = options.use_mmap;
-  return SafetensorsCheckpoint::Open({path}, driver_options);
+  return SafetensorsCheckpoint::Open(paths, driver_options);
 }
 
 }  // namespace
 
 const CheckpointFormat kSafetensorsFormat = {
     .name = "safetensors",
+    .weights_name = "model.safetensors",
+    .index_name = "model.safetensors.index.json",
     .recognizes = &Recognizes,
-    .folder_names = &FolderNames,
     .open = &Open,
 };
 

@@ -5,7 +5,7 @@
 
 namespace pretrained {
 
-// `model.safetensors`, `model.VARIANT.safetensors`, any file whose name ends in
+// `model.safetensors`, its shards, any file whose name ends in
 // ".safetensors", and any file that starts like one.
 extern const CheckpointFormat kSafetensorsFormat;
 

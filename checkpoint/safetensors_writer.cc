@@ -1,11 +1,12 @@
 #include "checkpoint/safetensors_writer.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <numeric>
 #include <optional>
 #include <string>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -15,13 +16,16 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "checkpoint/error_text.h"
 #include "checkpoint/file_writer.h"
+#include "checkpoint/tensor_to_write.h"
 #include "dtypes/dtype.h"
 #include "nlohmann/json.hpp"
 
 namespace pretrained {
 namespace {
 
+using checkpoint_internal::QuotedName;
 using Json = nlohmann::ordered_json;
 
 constexpr int kLengthBytes = 8;
@@ -67,19 +71,7 @@ int Rank(Dtype dtype) {
   return -1;
 }
 
-absl::StatusOr<int64_t> CheckedBytes(const TensorToWrite& tensor) {
-  int64_t bytes = DtypeSize(tensor.dtype);
-  for (int64_t extent : tensor.shape) {
-    if (extent < 0 || __builtin_mul_overflow(bytes, extent, &bytes)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "tensor '", tensor.name, "': shape [",
-          absl::StrJoin(tensor.shape, ", "), "] has no size in 64 bits"));
-    }
-  }
-  return bytes;
-}
-
-absl::Status CheckNames(absl::Span<const TensorToWrite> tensors) {
+absl::Status CheckTensors(absl::Span<const TensorToWrite> tensors) {
   absl::flat_hash_set<absl::string_view> seen;
   for (const TensorToWrite& tensor : tensors) {
     if (tensor.name == "__metadata__") {
@@ -88,8 +80,15 @@ absl::Status CheckNames(absl::Span<const TensorToWrite> tensors) {
           "for itself");
     }
     if (!seen.insert(tensor.name).second) {
+      return absl::InvalidArgumentError(absl::StrCat("two tensors are named ",
+                                                     QuotedName(tensor.name),
+                                                     "; names must differ"));
+    }
+    if (tensor.alias_of >= 0) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "two tensors are named '", tensor.name, "'; names must differ"));
+          "tensor ", QuotedName(tensor.name),
+          ": shares the bytes of another, but safetensors has no views; leave "
+          "it out, or give it bytes of its own"));
     }
   }
   return absl::OkStatus();
@@ -108,7 +107,7 @@ std::string LittleEndian64(uint64_t value) {
 absl::StatusOr<std::string> SafetensorsHeaderBytes(
     absl::Span<const TensorToWrite> tensors,
     const SafetensorsMetadata& metadata, std::vector<size_t>* order) {
-  absl::Status status = CheckNames(tensors);
+  absl::Status status = CheckTensors(tensors);
   if (!status.ok()) return status;
   std::vector<size_t> sorted(tensors.size());
   std::iota(sorted.begin(), sorted.end(), size_t{0});
@@ -135,8 +134,8 @@ absl::StatusOr<std::string> SafetensorsHeaderBytes(
           SafetensorsName(tensor.dtype);
       if (!dtype.has_value()) {
         return absl::InvalidArgumentError(absl::StrCat(
-            "tensor '", tensor.name, "': safetensors has no dtype for ",
-            DtypeName(tensor.dtype)));
+            "tensor ", QuotedName(tensor.name),
+            ": safetensors has no dtype for ", DtypeName(tensor.dtype)));
       }
       absl::StatusOr<int64_t> bytes = CheckedBytes(tensor);
       if (!bytes.ok()) return bytes.status();
@@ -164,21 +163,18 @@ absl::Status WriteSafetensors(const std::string& path,
   std::vector<size_t> order;
   absl::StatusOr<std::string> header =
       SafetensorsHeaderBytes(tensors, metadata, &order);
-  if (!header.ok()) {
-    return absl::Status(header.status().code(),
-                        absl::StrCat(path, ": ", header.status().message()));
-  }
+  if (!header.ok()) return NamingFile(path, header.status());
   absl::StatusOr<FileWriter> file = FileWriter::Create(path);
   if (!file.ok()) return file.status();
   absl::Status status = file->Append(*header);
   for (size_t index : order) {
     if (!status.ok()) break;
-    const TensorToWrite& tensor = tensors[index];
-    status = file->Append(absl::string_view(
-        static_cast<const char*>(tensor.data), *CheckedBytes(tensor)));
+    status = ProduceBytes(tensors[index], [&](absl::string_view piece) {
+      return file->Append(piece);
+    });
   }
   if (status.ok()) status = file->Commit();
-  return status;
+  return NamingFile(path, status);
 }
 
 }  // namespace pretrained

@@ -1,27 +1,17 @@
 #ifndef PRETRAINED_CHECKPOINT_SAFETENSORS_WRITER_H_
 #define PRETRAINED_CHECKPOINT_SAFETENSORS_WRITER_H_
 
-#include <cstdint>
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "dtypes/dtype.h"
+#include "checkpoint/tensor_to_write.h"
 
 namespace pretrained {
-
-// A tensor on its way into a file: dense, row-major, little-endian bytes that
-// the caller keeps until the call returns.
-struct TensorToWrite {
-  std::string name;
-  Dtype dtype = Dtype::kFloat32;
-  std::vector<int64_t> shape;
-  const void* data = nullptr;  // As many bytes as dtype and shape call for.
-};
 
 // Entries of `__metadata__`, in the order they are written.
 using SafetensorsMetadata = std::vector<std::pair<std::string, std::string>>;
@@ -37,8 +27,10 @@ using SafetensorsMetadata = std::vector<std::pair<std::string, std::string>>;
 //
 //   kInvalidArgument  two tensors of one name, a name that is not UTF-8 or is
 //                     "__metadata__", a dtype that safetensors does not have,
-//                     a negative or overflowing shape
+//                     a negative or overflowing shape, an alias
+//   kInternal         a tensor's source gave too few bytes, or too many
 //   kPermissionDenied, kNotFound, kResourceExhausted  the file cannot be made
+// Cost: as much memory as the header; tensors stream through.
 // Layout: docs/safetensors_format.md. Tensors are ordered as the Rust crate
 //     orders them: by dtype, widest first, then by name; the header is padded
 //     with blanks so that data starts at a multiple of 8 bytes.

@@ -1,5 +1,6 @@
 #include "checkpoint/safetensors_writer.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -9,8 +10,11 @@
 #include "absl/status/status.h"
 #include "absl/status/status_matchers.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/open_checkpoint.h"
+#include "checkpoint/safetensors_checkpoint.h"
+#include "checkpoint/safetensors_testutil.h"
+#include "checkpoint/tensor_to_write.h"
 #include "dtypes/dtype.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -20,6 +24,8 @@ namespace {
 
 using ::absl_testing::IsOk;
 using ::absl_testing::StatusIs;
+using checkpoint_testing::MakeTestFolder;
+using checkpoint_testing::ReadTestFile;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
@@ -57,7 +63,8 @@ TEST(SafetensorsWriterTest, WhatItWritesIsReadBack) {
   ASSERT_THAT(
       WriteSafetensors(path, tensors, {{"format", "pt"}, {"note", "\n"}}),
       IsOk());
-  absl::StatusOr<std::unique_ptr<Checkpoint>> read = OpenCheckpoint(path);
+  absl::StatusOr<std::unique_ptr<SafetensorsCheckpoint>> read =
+      SafetensorsCheckpoint::Open({path});
   ASSERT_THAT(read, IsOk());
   EXPECT_EQ((*read)->tensors().size(), tensors.size());
   EXPECT_THAT((*read)->metadata(),
@@ -76,7 +83,8 @@ TEST(SafetensorsWriterTest, WhatItWritesIsReadBack) {
 TEST(SafetensorsWriterTest, WritesAFileWithoutTensorsOrMetadata) {
   const std::string path = ::testing::TempDir() + "/empty.safetensors";
   ASSERT_THAT(WriteSafetensors(path, {}, {}), IsOk());
-  absl::StatusOr<std::unique_ptr<Checkpoint>> read = OpenCheckpoint(path);
+  absl::StatusOr<std::unique_ptr<SafetensorsCheckpoint>> read =
+      SafetensorsCheckpoint::Open({path});
   ASSERT_THAT(read, IsOk());
   EXPECT_TRUE((*read)->tensors().empty());
 }
@@ -96,6 +104,9 @@ TEST(SafetensorsWriterTest, RefusesWhatNobodyCouldRead) {
       {{{"n", Dtype::kFloat32, {-1}, x}}, "tensor 'n': shape [-1]"},
       {{{"o", Dtype::kFloat32, {INT64_MAX, 2}, x}}, "has no size in 64 bits"},
       {{{"\xff", Dtype::kFloat32, {1}, x}}, "not UTF-8"},
+      {{{"a", Dtype::kFloat32, {1}, x},
+        {.name = "b", .shape = {1}, .data = x, .alias_of = 0}},
+       "tensor 'b': shares the bytes of another"},
   };
   for (const Bad& bad : kBad) {
     EXPECT_THAT(WriteSafetensors(path, bad.tensors, {}),
@@ -104,6 +115,28 @@ TEST(SafetensorsWriterTest, RefusesWhatNobodyCouldRead) {
                                           HasSubstr(bad.message))));
   }
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(SafetensorsWriterTest, StreamsWhatASourceProduces) {
+  const std::string folder = MakeTestFolder("streams what a source produces");
+  const std::string path = folder + "/a.safetensors";
+  const auto produce = [](TensorSink sink) {
+    absl::Status status = sink("abc");
+    return status.ok() ? sink("defgh") : status;
+  };
+  const TensorToWrite good = {.name = "t", .shape = {2}, .produce = produce};
+  ASSERT_THAT(WriteSafetensors(path, {good}, {}), IsOk());
+  const std::string written = ReadTestFile(path);
+  EXPECT_EQ(written.substr(written.size() - 8), "abcdefgh");
+
+  TensorToWrite bad = good;
+  bad.shape = {3};
+  EXPECT_THAT(
+      WriteSafetensors(path, {bad}, {}),
+      StatusIs(absl::StatusCode::kInternal,
+               ::testing::AllOf(HasSubstr("a.safetensors: tensor 't'"),
+                                HasSubstr("8 bytes"), HasSubstr("12"))));
+  EXPECT_EQ(ReadTestFile(path), written) << "the old file stays";
 }
 
 }  // namespace

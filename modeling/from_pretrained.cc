@@ -40,11 +40,14 @@ using Json = nlohmann::ordered_json;
 absl::StatusOr<PretrainedConfig> ResolveConfig(
     const ConfigClass& config_class, absl::string_view folder,
     const FromPretrainedOptions& options, Json& model_kwargs) {
+  const std::string config_folder =
+      options.subfolder.empty() ? std::string(folder)
+                                : absl::StrCat(folder, "/", options.subfolder);
   absl::StatusOr<PretrainedConfig> config =
       options.config.has_value()
           ? absl::StatusOr<PretrainedConfig>(
                 options.config->WithClass(config_class))
-          : PretrainedConfig::FromPretrained(folder, config_class);
+          : PretrainedConfig::FromPretrained(config_folder, config_class);
   if (!config.ok()) return config;
   if (config->IsSet("quantization_config") &&
       !config->Get("quantization_config").is_null()) {
@@ -63,17 +66,9 @@ absl::StatusOr<PretrainedConfig> ResolveConfig(
   return config;
 }
 
-absl::Status CheckOptions(const FromPretrainedOptions& options) {
-  if (options.use_safetensors == false) {
-    return absl::UnimplementedError(
-        "use_safetensors=false: this version reads weights from safetensors "
-        "files only; leave the option out");
-  }
-  return absl::OkStatus();
-}
-
 // Weights that another framework saved have other names and layouts.
 absl::Status CheckFramework(const Checkpoint& checkpoint) {
+  if (checkpoint.format() != "safetensors") return absl::OkStatus();
   for (const auto& [key, value] : checkpoint.metadata()) {
     if (key != "format" || value == "pt") continue;
     return absl::UnimplementedError(absl::StrCat(
@@ -215,8 +210,6 @@ absl::StatusOr<std::shared_ptr<PretrainedModel>> Load(
     const ModelClass& model_class, absl::string_view folder,
     const FromPretrainedOptions& options, LoadingInfo& info) {
   const absl::Time start = absl::Now();
-  absl::Status status = CheckOptions(options);
-  if (!status.ok()) return status;
   absl::StatusOr<DeviceMapEntries> device_map =
       ResolveDeviceMap(options.device_map);
   if (!device_map.ok()) return device_map.status();
@@ -227,10 +220,12 @@ absl::StatusOr<std::shared_ptr<PretrainedModel>> Load(
   absl::StatusOr<ModelLayout> layout =
       model_class.layout->build(*config, model_kwargs);
   if (!layout.ok()) return layout.status();
-  absl::StatusOr<std::unique_ptr<Checkpoint>> checkpoint =
-      OpenCheckpoint(std::string(folder), {.variant = options.variant});
+  absl::StatusOr<std::unique_ptr<Checkpoint>> checkpoint = OpenCheckpoint(
+      std::string(folder), {.variant = options.variant,
+                            .use_safetensors = options.use_safetensors,
+                            .subfolder = options.subfolder});
   if (!checkpoint.ok()) return checkpoint.status();
-  status = CheckFramework(**checkpoint);
+  absl::Status status = CheckFramework(**checkpoint);
   if (!status.ok()) return status;
   absl::StatusOr<Dtype> dtype = ResolveDtype(options, *config, **checkpoint);
   if (!dtype.ok()) return dtype.status();

@@ -29,12 +29,15 @@ struct FromPretrainedOptions {
   // ({"output_attentions": true}), and arguments of the model's constructor
   // ({"add_pooling_layer": false}).
   nlohmann::ordered_json kwargs = nlohmann::ordered_json::object();
-  // "fp16" reads model.fp16.safetensors.
+  // "fp16" reads model.fp16.safetensors, or pytorch_model.fp16.bin.
   std::string variant;
   // Weights of another shape are drawn anew instead of being an error.
   bool ignore_mismatched_sizes = false;
-  // Safetensors is the one format read so far; false is therefore refused.
+  // True takes safetensors files only, false none of them. Without a value they
+  // come first, but pytorch_model.bin will do.
   std::optional<bool> use_safetensors;
+  // Where in the folder config and weights are; empty: in itself.
+  std::string subfolder;
   // "", "auto", "cpu", "balanced", ..: without an accelerator all of them place
   // the model on the CPU; or a JSON object {module name: device}.
   std::string device_map;
@@ -56,7 +59,7 @@ struct ModelClass {
 };
 
 // Loads the model of class `model_class` from a local folder: config.json and
-// model.safetensors become a model in eval mode, on the CPU.
+// weights, in one file or in shards, become a model in eval mode, on the CPU.
 //
 // Weights whose stored dtype is the wanted one are mapped, copy-on-write; the
 // others are read and converted. What the checkpoint lacks is drawn as the

@@ -1,8 +1,10 @@
 #include "modeling/weight_loader.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "ATen/core/grad_mode.h"
@@ -41,17 +43,26 @@ absl::Status LoadMatchedWeights(const Checkpoint& checkpoint,
   }
   absl::flat_hash_map<std::string, at::Tensor> loaded;
   int64_t total_bytes = 0;
+  std::vector<const TensorInfo*> wanted;
   for (const TensorInfo& stored : checkpoint.tensors()) {
-    if (model_name_of.contains(stored.name)) total_bytes += stored.nbytes();
+    if (!model_name_of.contains(stored.name)) continue;
+    total_bytes += stored.nbytes();
+    wanted.push_back(&stored);
   }
+  std::stable_sort(wanted.begin(), wanted.end(),
+                   [](const TensorInfo* a, const TensorInfo* b) {
+                     return std::pair(a->file, a->begin) <
+                            std::pair(b->file, b->begin);
+                   });
   bool mapped = false;
   bool read = false;
-  for (const TensorInfo& stored : checkpoint.tensors()) {
-    auto match = model_name_of.find(stored.name);
-    if (match == model_name_of.end()) continue;
+  for (const TensorInfo* const tensor_info : wanted) {
+    const TensorInfo& stored = *tensor_info;
+    const auto match = model_name_of.find(stored.name);
     const Dtype dtype =
         IsFloatingPoint(stored.dtype) ? options.dtype : stored.dtype;
-    const bool in_place = options.use_mmap && dtype == stored.dtype;
+    const bool in_place =
+        options.use_mmap && stored.in_place && dtype == stored.dtype;
     (in_place ? mapped : read) = true;
     absl::StatusOr<at::Tensor> tensor = ReadTensor(
         checkpoint, stored, {.dtype = dtype, .use_mmap = options.use_mmap});

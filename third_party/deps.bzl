@@ -153,6 +153,13 @@ def _libraries():
         build_file = Label("//third_party/simdjson:simdjson.BUILD"),
         links = {"include/simdjson.h": "/usr/include/simdjson.h"},
     )
+    _maybe(
+        debian_library,
+        name = "libdeflate",
+        packages = {"libdeflate-dev": "1.14-"},
+        build_file = Label("//third_party/libdeflate:libdeflate.BUILD"),
+        links = {"include/libdeflate.h": "/usr/include/libdeflate.h"},
+    )
 
 def _tensors():
     _maybe(libtorch, name = "libtorch")

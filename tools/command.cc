@@ -18,9 +18,9 @@ namespace pretrained {
 namespace {
 
 constexpr char kOverview[] =
-    "Loads pretrained models: lists what a checkpoint holds, what a model is "
-    "made of,\nloads it and runs it. SRC is a folder with config.json and "
-    "weights, or a file.";
+    "Loads pretrained models: lists what a checkpoint holds, converts and "
+    "compares\ncheckpoints, says what a model is made of, loads it and runs it."
+    "\nSRC is a folder with config.json and weights, or a file.";
 
 std::string Footer(const std::vector<CommandSummary>& listed) {
   std::string footer;
@@ -29,9 +29,10 @@ std::string Footer(const std::vector<CommandSummary>& listed) {
                     std::string(22 - command.name.size(), ' '), command.summary,
                     "\n");
   }
-  absl::StrAppend(&footer,
-                  "\nExit codes: 0 done, 1 an error in data or I/O, 2 wrong "
-                  "usage.\nEach command has --help, with examples.");
+  absl::StrAppend(
+      &footer,
+      "\nExit codes: 0 done, 1 an error in data or I/O, 2 wrong "
+      "usage, 3 a difference.\nEach command has --help, with examples.");
   return footer;
 }
 
@@ -82,7 +83,8 @@ int RunCommands(int argc, char** argv,
         return Report(command->name(),
                       absl::UnavailableError("stdout cannot be written"));
       }
-      return Report(command->name(), status);
+      return status.ok() ? command->exit_code()
+                         : Report(command->name(), status);
     }
     return kExitUsage;
   } catch (const std::exception& error) {

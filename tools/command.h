@@ -29,6 +29,8 @@ class Command {
   // Declares arguments and flags; `app` then fills them.
   virtual void Configure(CLI::App& app) = 0;
   virtual absl::Status Run() = 0;
+  // Of a Run() that was OK: kExitOk or kExitDifference.
+  virtual int exit_code() const { return kExitOk; }
 };
 
 // Parses `argv` as the arguments of one of `commands` and runs it. Returns the

@@ -15,7 +15,8 @@ COMMAND = pathlib.Path("tools/pretrained").resolve()
 BERT = pathlib.Path("testdata/bert").resolve()
 BASE = BERT / "base"
 MINILM = pathlib.Path("../minilm/model").resolve()
-COMMANDS = ("inspect", "info", "load", "run")
+FORMATS = pathlib.Path("testdata/formats").resolve()
+COMMANDS = ("inspect", "info", "load", "run", "convert", "diff", "scan")
 TOLERANCE = 1e-5
 
 
@@ -128,6 +129,8 @@ class Help(CommandTest):
         shared = ["--class", "--dtype", "--device_map", "--max_memory", "--offload_folder", "--ignore_mismatched_sizes",
                   "--use_safetensors", "--variant", "--revision", "--json"]
         own = {"inspect": ["--json"], "info": ["--class", "--json"], "load": [*shared, "--touch"],
+               "convert": ["--to", "--dtype", "--max_shard_size", "--variant", "--json"], "diff": ["--rtol", "--atol", "--json"],
+               "scan": ["--json"],
                "run": [*shared, "--inputs", "--outputs", "--output_hidden_states", "--output_attentions", "--prune_heads",
                        "--resize_token_embeddings", "--pad_to_multiple_of", "--flops"]}
         for command, flags in own.items():
@@ -142,7 +145,9 @@ class Usage(CommandTest):
                           ("inspect", BASE, "--unknown"), ("info", BASE, "--unknown"), ("load", BASE, "--unknown"),
                           ("run", BASE, "--unknown"), ("inspect", BASE, BASE), ("load", BASE, "--touch=maybe"),
                           ("inspect", BASE, "--json=maybe"), ("load", BASE, "--dtype"), ("run", BASE),
-                          ("run", BASE, "--inputs=x"), ("run", BASE, "--outputs=x"),
+                          ("run", BASE, "--inputs=x"), ("run", BASE, "--outputs=x"), ("convert",), ("convert", BASE), ("diff", BASE),
+                          ("scan",), ("convert", BASE, "d", "--to=onnx"), ("convert", BASE, "d", "--dtype=auto"),
+                          ("convert", BASE, "d", "--max_shard_size=much"), ("diff", BASE, BASE, "--rtol=-1"),
                           ("run", BASE, "--inputs=x", "--outputs=y", "--resize_token_embeddings=many")):
             with self.subTest(arguments=arguments):
                 done = self.call(*arguments)
@@ -151,7 +156,7 @@ class Usage(CommandTest):
 
     def test_what_is_not_there_is_status_1_and_named(self):
         for command in COMMANDS:
-            flags = ("--inputs=i", "--outputs=o") if command == "run" else ()
+            flags = {"run": ("--inputs=i", "--outputs=o"), "convert": (self.folder / "d",), "diff": (BASE,)}.get(command, ())
             self.fails(1, [f"pretrained {command}: ", "absent/of/all", "no such folder"], command, "absent/of/all", *flags)
             self.fails(1, ["org/name", "Hub id", "download it first"], command, "org/name", *flags)
 
@@ -162,7 +167,7 @@ class Usage(CommandTest):
         with self.assertRaises(json.JSONDecodeError):
             json.loads(self.good("inspect", BASE, "--json=false"))
         self.document("load", BASE, "--touch=false", "--ignore_mismatched_sizes=false")
-        self.fails(1, "use_safetensors=false", "load", BASE, "--use_safetensors=false")
+        self.fails(1, "pytorch_model.bin", "load", BASE, "--use_safetensors=false")
 
     def test_a_full_disk_behind_stdout_is_an_error(self):
         for arguments in (("inspect", BASE), ("info", BASE, "--json"), ("load", BASE)):
@@ -233,6 +238,149 @@ class Inspect(CommandTest):
         path.write_bytes((BASE / "model.safetensors").read_bytes()[:-1])
         self.fails(1, ["pretrained inspect: ", path], "inspect", path)
         self.fails(1, ["model.fp16.safetensors"], "inspect", BASE, "--variant=fp16")
+
+
+class Convert(CommandTest):
+    BERT = FORMATS / "BertForMaskedLM"
+
+    def convert(self, source, destination, *flags):
+        """Converts, checks the document, and returns it."""
+        document = self.document("convert", source, destination, *flags)
+        self.assertEqual(list(document), ["files", "tensors", "bytes", "seconds"])
+        folder = destination if destination.is_dir() else destination.parent
+        self.assertEqual([name for name in document["files"] if not (folder / name).is_file()], [])
+        return document
+
+    def expect_equal(self, a, b):
+        document = self.document("diff", a, b)
+        self.assertEqual(document, {"equal": True, "only_in_a": [], "only_in_b": [], "different": []})
+
+    def test_every_format_becomes_every_other(self):
+        for source in ("safetensors", "bin", "bin-legacy", "bin-sharded", "safetensors-sharded"):
+            for to, name in (("safetensors", "model.safetensors"), ("torch", "pytorch_model.bin"),
+                             ("torch_legacy", "pytorch_model.bin")):
+                destination = self.folder / f"{source} {to}"
+                document = self.convert(self.BERT / source, destination, f"--to={to}")
+                self.assertIn(name, document["files"])
+                self.assertEqual(self.document("inspect", destination)["format"], to)
+                names = {tensor["name"] for tensor in self.document("inspect", self.BERT / source)["tensors"]}
+                kept = {tensor["name"] for tensor in self.document("inspect", destination)["tensors"]}
+                if to == "safetensors":  # Tied weights are stored once, in whatever format they come.
+                    diff = json.loads(self.call("diff", destination, self.BERT / "safetensors", "--json").stdout)
+                    self.assertEqual((diff["only_in_b"], diff["different"]), ([], []))
+                else:
+                    self.assertEqual(kept, names)
+                    self.expect_equal(self.BERT / source, destination)
+
+    def test_shards_as_the_peer_does(self):
+        for to, golden in (("safetensors", "safetensors-sharded"), ("torch", "bin-sharded")):
+            destination = self.folder / to
+            self.convert(self.BERT / "bin", destination, f"--to={to}", "--max_shard_size=15000")
+            index = next(destination.glob("*.index.json"))
+            want = json.loads((self.BERT / golden / index.name).read_text())
+            got = json.loads(index.read_text())
+            self.assertEqual({name: got["weight_map"].get(name) for name in want["weight_map"]}, want["weight_map"])
+            self.assertEqual(sorted(path.name for path in destination.iterdir() if "-of-" in path.name),
+                             sorted(path.name for path in (self.BERT / golden).iterdir() if "-of-" in path.name))
+
+    def test_dtype_and_config_follow(self):
+        destination = self.folder / "half"
+        self.convert(self.BERT / "safetensors", destination, "--dtype=float16")
+        self.assertEqual(json.loads((destination / "config.json").read_text())["torch_dtype"], "float16")
+        self.assertEqual({t["dtype"] for t in self.document("inspect", destination)["tensors"]}, {"float16"})
+        self.expect_equal(destination, self.BERT / "safetensors-fp16")
+        plain = self.folder / "plain"
+        self.convert(self.BERT / "safetensors", plain)
+        self.assertEqual((plain / "config.json").read_bytes(), (self.BERT / "safetensors" / "config.json").read_bytes())
+
+    def test_replaces_its_own_source_and_leaves_the_rest(self):
+        folder = self.folder / "in place"
+        folder.mkdir()
+        kept = ["config.json", "generation_config.json", "model.safetensors"]
+        for name in kept:
+            shutil.copyfile(self.BERT / "safetensors" / name, folder / name)
+        (folder / "notes.txt").write_text("mine")
+        for flags in (["--max_shard_size=15000"], []):
+            self.convert(folder, folder, *flags)
+            diff = self.document("diff", folder, self.BERT / "safetensors")
+            self.assertTrue(diff["equal"])
+            self.assertEqual((folder / "notes.txt").read_text(), "mine")
+        self.assertEqual(sorted(path.name for path in folder.iterdir()), [*kept, "notes.txt"])
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["in place"])
+
+    def test_variants_and_files(self):
+        destination = self.folder / "v"
+        self.convert(self.BERT / "safetensors", destination, "--variant=fp16", "--dtype=float16")
+        self.assertTrue((destination / "model.fp16.safetensors").is_file())
+        for name, form in (("a.safetensors", "safetensors"), ("a.bin", "torch"), ("a.pt", "torch")):
+            self.convert(destination, self.folder / name, "--from_variant=fp16")
+            self.assertEqual(self.document("inspect", self.folder / name)["format"], form)
+            self.assertTrue(self.document("diff", self.folder / name, self.BERT / "safetensors-fp16")["equal"])
+
+    def test_says_where_it_cannot_write(self):
+        file = self.folder / "file"
+        file.write_text("")
+        self.fails(1, ["pretrained convert: ", file], "convert", BASE, file / "d")
+        self.fails(1, ["pretrained convert: "], "convert", BASE, "/proc/d")
+
+
+class Diff(CommandTest):
+    def test_a_difference_is_status_3_and_told(self):
+        metadata, stored = read_tensors(BASE / "model.safetensors")
+        name = "pooler.dense.bias"
+        values = floats(stored[name])
+        values[3] += 0.25
+        stored[name] = ("F32", stored[name][1], values.tobytes())
+        stored["extra"] = ("U8", [1], b"1")
+        del stored["embeddings.LayerNorm.bias"]
+        other = self.folder / "other.safetensors"
+        write_tensors(other, stored)
+        done = self.call("diff", BASE, other, "--json")
+        self.assertEqual(done.returncode, 3)
+        document = json.loads(done.stdout)
+        self.assertEqual((document["equal"], document["only_in_a"], document["only_in_b"]),
+                         (False, ["embeddings.LayerNorm.bias"], ["extra"]))
+        (different,) = document["different"]
+        self.assertEqual(different["name"], name)
+        self.assertAlmostEqual(different["max_abs"], 0.25, places=6)
+        done = self.call("diff", BASE, other)
+        self.assertEqual(done.returncode, 3)
+        for word in (name, "extra", "only in A", "only in B"):
+            self.assertIn(word, done.stdout)
+        document = json.loads(self.call("diff", BASE, other, "--json", "--atol=0.3").stdout)
+        self.assertEqual(document["different"], [])
+
+
+class Scan(CommandTest):
+    def pickle(self, name, body):
+        path = self.folder / name
+        path.write_bytes(b"\x80\x02" + body + b".")
+        return path
+
+    def test_lists_what_would_be_imported(self):
+        document = self.document("scan", FORMATS / "BertForMaskedLM" / "bin" / "pytorch_model.bin")
+        self.assertEqual(document["safe"], True)
+        self.assertEqual(set(document["globals"]),
+                         {"torch._utils._rebuild_tensor_v2", "torch.FloatStorage", "collections.OrderedDict"})
+        legacy = self.document("scan", FORMATS / "BertForMaskedLM" / "bin-legacy")
+        self.assertEqual((legacy["safe"], legacy["globals"]), (True, document["globals"]))
+        self.assertEqual(self.document("scan", BASE), {"safe": True, "globals": [], "files": []})
+
+    def test_runs_nothing(self):
+        trace = self.folder / "trace"
+        path = self.pickle("x.pkl", f"cos\nsystem\n(Vtouch {trace}\ntR".encode())
+        document = self.document("scan", path)
+        self.assertEqual((document["safe"], document["globals"]), (False, ["os.system"]))
+        self.assertIn("dangerous", self.good("scan", path))
+        self.assertFalse(trace.exists())
+        unknown = self.document("scan", self.pickle("u.pkl", b"cnosuch.module\nThing\n)R"))
+        self.assertEqual((unknown["safe"], unknown["files"][0]["globals"]),
+                         (False, [{"name": "nosuch.module.Thing", "class": "unknown"}]))
+
+    def test_a_damaged_pickle_is_an_error(self):
+        path = self.folder / "cut.bin"
+        path.write_bytes((FORMATS / "BertForMaskedLM" / "bin" / "pytorch_model.bin").read_bytes()[:-100])
+        self.fails(1, ["pretrained scan: ", path], "scan", path)
 
 
 class Info(CommandTest):

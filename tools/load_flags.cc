@@ -63,10 +63,12 @@ void LoadFlags::Configure(CLI::App& app) {
                "Draws weights anew whose stored shape is another one");
   app.add_flag_function(
       "--use_safetensors", [this](int64_t set) { use_safetensors_ = set > 0; },
-      "Reads safetensors only, as this version always does");
+      "Reads safetensors only; =false reads none of them");
   app.add_option("--variant", variant_,
                  "Reads the files of a variant: fp16 for "
                  "model.fp16.safetensors");
+  app.add_option("--subfolder", subfolder_,
+                 "Where in SRC config and weights are");
   app.add_option("--revision", revision_,
                  "Of a Hub id; a local folder has no revisions");
 }
@@ -80,8 +82,9 @@ absl::StatusOr<std::shared_ptr<PretrainedModel>> LoadFlags::Load(
         "--max_memory: this version places whole models on the CPU and does "
         "not budget memory; leave the flag out");
   }
-  absl::StatusOr<PretrainedConfig> config =
-      ReadSourceConfig(source_, class_name_);
+  absl::StatusOr<PretrainedConfig> config = ReadSourceConfig(
+      subfolder_.empty() ? source_ : absl::StrCat(source_, "/", subfolder_),
+      class_name_);
   if (!config.ok()) return config.status();
   absl::StatusOr<const ModelClass*> model_class =
       FindModelFor(*config, class_name_);
@@ -94,6 +97,7 @@ absl::StatusOr<std::shared_ptr<PretrainedModel>> LoadFlags::Load(
        .variant = variant_,
        .ignore_mismatched_sizes = ignore_mismatched_sizes_,
        .use_safetensors = use_safetensors_,
+       .subfolder = subfolder_,
        .device_map = device_map_,
        .progress = [&bar](int64_t done,
                           int64_t total) { bar.Update(done, total); },

@@ -29,6 +29,7 @@ class LoadFlags {
   std::string offload_folder_;
   std::string variant_;
   std::string revision_;
+  std::string subfolder_;
   std::optional<bool> use_safetensors_;
   bool ignore_mismatched_sizes_ = false;
 };

@@ -16,8 +16,11 @@
 
 #include "absl/strings/string_view.h"
 #include "tools/command.h"
+#include "tools/convert_command.h"
+#include "tools/diff_command.h"
 #include "tools/info_command.h"
 #include "tools/inspect_command.h"
+#include "tools/scan_command.h"
 #include "tools/torch_commands.h"
 
 namespace {
@@ -58,5 +61,8 @@ int main(int argc, char** argv) {
   std::vector<std::unique_ptr<pretrained::Command>> commands;
   commands.push_back(pretrained::MakeInspectCommand());
   commands.push_back(pretrained::MakeInfoCommand());
+  commands.push_back(pretrained::MakeConvertCommand());
+  commands.push_back(pretrained::MakeDiffCommand());
+  commands.push_back(pretrained::MakeScanCommand());
   return pretrained::RunCommands(argc, argv, std::move(commands), HandedOn());
 }

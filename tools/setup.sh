@@ -26,6 +26,7 @@ packages=(
   bazel-bootstrap bazel-rules-java bazel-rules-proto bazel-platforms bazel-skylib
   protobuf-compiler libprotobuf-dev                      # the Debian packages that third_party/ builds on
   libbenchmark-dev nlohmann-json3-dev libsimdjson-dev libcli11-dev
+  libdeflate-dev
   clang-format-14
 )
 

@@ -1,0 +1,168 @@
+#include "checkpoint/convert_checkpoint.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/error_text.h"
+#include "checkpoint/save/save_checkpoint.h"
+#include "checkpoint/tensor_source.h"
+#include "checkpoint/tensor_to_write.h"
+#include "dtypes/dtype.h"
+#include "re2/re2.h"
+
+namespace pretrained {
+namespace {
+
+using checkpoint_internal::QuotedName;
+
+constexpr absl::string_view kWeightsExtensions[] = {".safetensors", ".bin",
+                                                    ".pt", ".pth", ".ckpt"};
+
+// Weights of another framework have other names and layouts.
+absl::Status CheckFramework(const Checkpoint& source) {
+  if (source.format() != "safetensors") return absl::OkStatus();
+  for (const auto& [key, value] : source.metadata()) {
+    if (key != "format" || value == "pt") continue;
+    return absl::UnimplementedError(absl::StrCat(
+        source.files()[0].path, ": its metadata says format ",
+        QuotedName(value),
+        ", but weights in PyTorch's names and layout, 'pt', are expected; save "
+        "the model again from PyTorch"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::unique_ptr<RE2>>> Compile(
+    const std::vector<std::string>& patterns) {
+  std::vector<std::unique_ptr<RE2>> compiled;
+  for (const std::string& pattern : patterns) {
+    compiled.push_back(std::make_unique<RE2>(pattern, RE2::Quiet));
+    if (!compiled.back()->ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "tied weights key '", pattern,
+          "' is no regular expression: ", compiled.back()->error()));
+    }
+  }
+  return compiled;
+}
+
+// For each tensor whether a safetensors file leaves it out. `first` is the
+// index of the first tensor of the same view, or -1.
+std::vector<bool> LeftOut(absl::Span<const TensorInfo> tensors,
+                          const std::vector<int>& first,
+                          const std::vector<std::unique_ptr<RE2>>& tied) {
+  std::map<int, std::vector<size_t>> groups;  // By their first member.
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (first[i] < 0) continue;
+    std::vector<size_t>& group = groups[first[i]];
+    if (group.empty()) group.push_back(first[i]);
+    group.push_back(i);
+  }
+  std::vector<bool> left_out(tensors.size(), false);
+  for (auto& [_, group] : groups) {
+    std::vector<size_t> by_name = group;
+    std::sort(by_name.begin(), by_name.end(), [&](size_t a, size_t b) {
+      return tensors[a].name < tensors[b].name;
+    });
+    size_t left = group.size();
+    for (size_t i : by_name) {
+      const bool matches =
+          std::any_of(tied.begin(), tied.end(), [&](const auto& pattern) {
+            return RE2::PartialMatch(tensors[i].name, *pattern);
+          });
+      if (matches && left > 1) {
+        left_out[i] = true;
+        --left;
+      }
+    }
+    for (auto i = group.rbegin(); i != group.rend() && left > 1; ++i) {
+      if (left_out[*i]) continue;
+      left_out[*i] = true;
+      --left;
+    }
+  }
+  return left_out;
+}
+
+std::vector<std::pair<std::string, std::string>> MetadataFor(
+    const Checkpoint& source) {
+  std::vector<std::pair<std::string, std::string>> metadata;
+  if (source.format() == "safetensors") {
+    metadata.assign(source.metadata().begin(), source.metadata().end());
+  }
+  return metadata;
+}
+
+}  // namespace
+
+bool IsWeightsFileName(const std::string& path) {
+  return std::any_of(std::begin(kWeightsExtensions),
+                     std::end(kWeightsExtensions),
+                     [&](absl::string_view extension) {
+                       return absl::EndsWith(path, extension);
+                     });
+}
+
+absl::StatusOr<SavedCheckpoint> ConvertCheckpoint(
+    const Checkpoint& source, const std::string& destination,
+    const ConvertCheckpointOptions& options) {
+  absl::Status status = CheckFramework(source);
+  if (!status.ok()) return status;
+  absl::StatusOr<std::vector<std::unique_ptr<RE2>>> tied =
+      Compile(options.tied_weights_keys);
+  if (!tied.ok()) return tied.status();
+
+  const absl::Span<const TensorInfo> infos = source.tensors();
+  const std::vector<int> first = FindAliases(infos);
+  const bool views = options.format != "safetensors";
+  std::vector<bool> left_out(infos.size(), false);
+  if (!views) left_out = LeftOut(infos, first, *tied);
+  std::vector<TensorToWrite> tensors;
+  std::vector<std::string> dropped;
+  for (size_t i = 0; i < infos.size(); ++i) {
+    if (left_out[i]) {
+      dropped.push_back(infos[i].name);
+      continue;
+    }
+    const bool converts =
+        options.dtype.has_value() && IsFloatingPoint(infos[i].dtype);
+    tensors.push_back(TensorFromCheckpoint(
+        source, infos[i], converts ? *options.dtype : infos[i].dtype));
+    if (views) tensors.back().alias_of = first[i];
+  }
+  const SaveCheckpointOptions save{.format = options.format,
+                                   .max_shard_bytes = options.max_shard_bytes,
+                                   .variant = options.variant,
+                                   .metadata = MetadataFor(source),
+                                   .other_files = options.other_files,
+                                   .progress = options.progress};
+  std::error_code error;
+  const bool to_file = IsWeightsFileName(destination) &&
+                       !std::filesystem::is_directory(destination, error);
+  absl::StatusOr<SavedCheckpoint> saved =
+      to_file ? SaveCheckpointFile(destination, std::move(tensors), save)
+              : SaveCheckpoint(destination, std::move(tensors), save);
+  if (!saved.ok()) return saved;
+  // A source that changed under our hands has given other bytes than its own.
+  status = source.CheckFilesUnchanged();
+  if (!status.ok()) return status;
+  saved->dropped_aliases.insert(saved->dropped_aliases.end(), dropped.begin(),
+                                dropped.end());
+  return saved;
+}
+
+}  // namespace pretrained
