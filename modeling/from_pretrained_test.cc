@@ -150,43 +150,6 @@ TEST(FromPretrainedTest, LoadsAndReportsAsThePeerDoes) {
   EXPECT_EQ(calls, 8);
 }
 
-// One model, saved by the peer in every format that PyTorch has.
-TEST(FromPretrainedTest, EveryFormatGivesTheSameWeights) {
-  const std::string formats = "testdata/formats/BertForMaskedLM/";
-  LoadingInfo info;
-  auto golden = BertModel::FromPretrained(formats + "safetensors",
-                                          {.output_loading_info = &info});
-  ASSERT_THAT(golden, IsOk());
-  NamedTensors want = StateDictOfModel(**golden);
-  for (const std::string& drawn : info.missing_keys) want.erase(drawn);
-  EXPECT_EQ(want.size(), 37);
-  for (const char* format :
-       {"bin", "bin-legacy", "bin-sharded", "safetensors-sharded"}) {
-    SCOPED_TRACE(format);
-    auto model = BertModel::FromPretrained(formats + format,
-                                           {.output_loading_info = &info});
-    ASSERT_THAT(model, IsOk());
-    EXPECT_EQ(info.engine, "mapped");
-    const NamedTensors state = StateDictOfModel(**model);
-    for (const auto& [name, tensor] : want) {
-      EXPECT_TRUE(at::equal(state.at(name), tensor)) << name;
-    }
-  }
-}
-
-TEST(FromPretrainedTest, TakesConfigAndWeightsOfASubfolder) {
-  const std::string folder = MakeTestFolder("outer");
-  MakeTestFolder("outer/unet");
-  CopyFolder("outer/unet/inner", kBase);
-  auto model = BertModel::FromPretrained(folder, {.subfolder = "unet/inner"});
-  ASSERT_THAT(model, IsOk());
-  EXPECT_EQ((*model)->num_parameters(), 23392);
-  EXPECT_THAT(BertModel::FromPretrained(folder, {.subfolder = "absent"}),
-              StatusIs(absl::StatusCode::kNotFound, HasSubstr("absent")));
-  EXPECT_THAT(BertModel::FromPretrained(folder),
-              StatusIs(absl::StatusCode::kNotFound));
-}
-
 TEST(FromPretrainedTest, AMappedLoadCopiesNoWeight) {
   const std::string folder = CopyFolder("mapped", kBase);
   LoadingInfo info;

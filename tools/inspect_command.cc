@@ -98,11 +98,12 @@ class InspectCommand : public Command {
  public:
   std::string name() const override { return "inspect"; }
   std::string summary() const override {
-    return "Lists the tensors that a checkpoint stores, reading none of them";
+    return "Lists what a checkpoint stores, reading no tensor";
   }
   std::string examples() const override {
     return "  pretrained inspect all-MiniLM-L6-v2\n"
-           "  pretrained inspect model.safetensors --json";
+           "  pretrained inspect model.safetensors --json\n"
+           "  pretrained inspect pytorch_model.bin --check_crc";
   }
 
   void Configure(CLI::App& app) override {
@@ -111,6 +112,9 @@ class InspectCommand : public Command {
     app.add_option("--variant", variant_,
                    "Reads the files of a variant: fp16 for "
                    "model.fp16.safetensors");
+    app.add_flag(
+        "--check_crc", check_crc_,
+        "Reads all records of a torch archive and checks their CRC-32");
     app.add_flag("--json", json_, "Prints one JSON document");
   }
 
@@ -118,7 +122,7 @@ class InspectCommand : public Command {
     absl::Status status = CheckSource(source_);
     if (!status.ok()) return status;
     absl::StatusOr<std::unique_ptr<Checkpoint>> checkpoint =
-        OpenCheckpoint(source_, {.variant = variant_});
+        OpenCheckpoint(source_, {.variant = variant_, .check_crc = check_crc_});
     if (!checkpoint.ok()) return checkpoint.status();
     if (json_) {
       std::cout << JsonLine(Document(**checkpoint));
@@ -131,6 +135,7 @@ class InspectCommand : public Command {
  private:
   std::string source_;
   std::string variant_;
+  bool check_crc_ = false;
   bool json_ = false;
 };
 
