@@ -144,7 +144,8 @@ absl::StatusOr<std::unique_ptr<TorchCheckpoint>> TorchCheckpoint::Open(
         (*opened)->size_bytes(), path, options.check_crc);
     if (!file.ok()) return file.status();
     if (index == 0) checkpoint->legacy_ = file->legacy;
-    checkpoint->AddTensors(*file, index, tensors);
+    absl::Status status = checkpoint->AddTensors(*file, index, tensors);
+    if (!status.ok()) return status;
     checkpoint->AddFacts(*file);
   }
   absl::StatusOr<TensorTable> table = TensorTable::Create(
@@ -157,8 +158,8 @@ absl::StatusOr<std::unique_ptr<TorchCheckpoint>> TorchCheckpoint::Open(
 }
 
 // Adds the tensors of `file`, the `index`-th, and its storages.
-void TorchCheckpoint::AddTensors(TorchFile& file, int index,
-                                 std::vector<TensorInfo>& tensors) {
+absl::Status TorchCheckpoint::AddTensors(TorchFile& file, int index,
+                                         std::vector<TensorInfo>& tensors) {
   const int first_storage = static_cast<int>(storages_.size());
   for (size_t i = 0; i < file.storages.size(); ++i) {
     const StoredBytes& stored = file.storages[i];
@@ -170,7 +171,16 @@ void TorchCheckpoint::AddTensors(TorchFile& file, int index,
   for (TorchTensor& tensor : file.objects.tensors) {
     const int number = first_storage + tensor.storage;
     tensors.push_back(InfoOf(tensor, storages_[number], number));
+    const TensorInfo& info = tensors.back();
+    if (info.nbytes() - storages_[number].nbytes > kMaxRepeatedBytes) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          files_.infos()[index].path, ": tensor ", QuotedName(info.name),
+          ": its ", info.nbytes(), " bytes repeat the ",
+          storages_[number].nbytes, " that are stored, but at most ",
+          kMaxRepeatedBytes, " more are made; save what it repeats"));
+    }
   }
+  return absl::OkStatus();
 }
 
 // Adds what `file` holds besides tensors, unless an earlier file had it.

@@ -32,6 +32,10 @@ struct TorchCheckpointOptions {
   bool check_crc = false;
 };
 
+// A view may repeat its storage (torch's expand()), and so stand for far more
+// bytes than the file has. One that would take this many more is refused.
+inline constexpr int64_t kMaxRepeatedBytes = int64_t{1} << 30;
+
 // Memory that one or more tensors of a checkpoint are views of.
 struct TorchStorageInfo {
   std::string key;    // In a zip archive the record `data/<key>`.
@@ -72,7 +76,7 @@ class TorchCheckpoint : public Checkpoint {
   //                      checkpoint; two files hold a tensor of the same name
   //   kPermissionDenied  a pickle that can only be there to execute something
   //   kUnimplemented     TorchScript, tar, sparse or quantised tensors, ..
-  //   kResourceExhausted limits of the pickle machine
+  //   kResourceExhausted limits of the pickle machine; kMaxRepeatedBytes
   //   and whatever MappedFile::Open() returns
   static absl::StatusOr<std::unique_ptr<TorchCheckpoint>> Open(
       const std::vector<std::string>& paths,
@@ -120,8 +124,8 @@ class TorchCheckpoint : public Checkpoint {
  private:
   explicit TorchCheckpoint(bool use_mmap) : files_(use_mmap) {}
 
-  void AddTensors(checkpoint_internal::TorchFile& file, int index,
-                  std::vector<TensorInfo>& tensors);
+  absl::Status AddTensors(checkpoint_internal::TorchFile& file, int index,
+                          std::vector<TensorInfo>& tensors);
   void AddFacts(checkpoint_internal::TorchFile& file);
   absl::Status CheckInStorage(const TensorInfo& tensor) const;
   absl::Status ReadOutOfPlace(const TensorInfo& tensor,

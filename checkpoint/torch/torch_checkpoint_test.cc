@@ -128,6 +128,26 @@ TEST(TorchCheckpointTest, ReadsEveryKindOfViewOfALegacyFile) {
   ExpectViews(**checkpoint, /*swapped=*/false);
 }
 
+// Some hundred bytes must not ask for terabytes of memory.
+TEST(TorchCheckpointTest, RefusesViewsThatRepeatTheirStorageWithoutEnd) {
+  const int64_t count = kMaxRepeatedBytes / 4;
+  for (const bool too_many : {false, true}) {
+    const std::string path = WriteTestFile(
+        "repeats.bin",
+        TorchZipFile(
+            {{"a", "IntStorage", "0", 6, 0, {count + 6 + too_many}, {0}}},
+            {{"0", Bytes()}}));
+    const auto checkpoint = TorchCheckpoint::Open({path});
+    if (!too_many) {
+      EXPECT_THAT(checkpoint, IsOk());
+      continue;
+    }
+    EXPECT_THAT(checkpoint, StatusIs(absl::StatusCode::kResourceExhausted,
+                                     AllOf(HasSubstr(path), HasSubstr("'a'"),
+                                           HasSubstr("repeat the 24"))));
+  }
+}
+
 // A complex number is two numbers, and each has its bytes reversed.
 TEST(TorchCheckpointTest, SwapsComplexNumbersByComponent) {
   TestTorchZip options;
