@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -98,6 +99,25 @@ std::vector<bool> LeftOut(absl::Span<const TensorInfo> tensors,
   return left_out;
 }
 
+// Has the last of `tensors` that is produced, whichever that will be, check
+// that `source` is what it was: one that changed under our hands has given
+// other bytes than its own, and must not replace anything.
+void CheckAfterTheLast(const Checkpoint& source,
+                       std::vector<TensorToWrite>& tensors) {
+  const auto left = std::make_shared<int64_t>(0);
+  for (TensorToWrite& tensor : tensors) {
+    const absl::StatusOr<int64_t> bytes = CheckedBytes(tensor);
+    if (tensor.alias_of >= 0 || !bytes.ok() || *bytes == 0) continue;
+    ++*left;
+    tensor.produce = [&source, left, produce = std::move(tensor.produce)](
+                         TensorSink sink) -> absl::Status {
+      absl::Status status = produce(sink);
+      if (status.ok() && --*left == 0) status = source.CheckFilesUnchanged();
+      return status;
+    };
+  }
+}
+
 std::vector<std::pair<std::string, std::string>> MetadataFor(
     const Checkpoint& source) {
   std::vector<std::pair<std::string, std::string>> metadata;
@@ -153,13 +173,11 @@ absl::StatusOr<SavedCheckpoint> ConvertCheckpoint(
   std::error_code error;
   const bool to_file = IsWeightsFileName(destination) &&
                        !std::filesystem::is_directory(destination, error);
+  CheckAfterTheLast(source, tensors);
   absl::StatusOr<SavedCheckpoint> saved =
       to_file ? SaveCheckpointFile(destination, std::move(tensors), save)
               : SaveCheckpoint(destination, std::move(tensors), save);
   if (!saved.ok()) return saved;
-  // A source that changed under our hands has given other bytes than its own.
-  status = source.CheckFilesUnchanged();
-  if (!status.ok()) return status;
   saved->dropped_aliases.insert(saved->dropped_aliases.end(), dropped.begin(),
                                 dropped.end());
   return saved;

@@ -179,6 +179,26 @@ TEST(ConvertCheckpointTest, AFolderMayReplaceItsOwnSource) {
   }
 }
 
+TEST(ConvertCheckpointTest, ASourceThatChangesMeanwhileReplacesNothing) {
+  const std::string folder = MakeTestFolder("changes");
+  const std::string path = folder + "/source.safetensors";
+  ASSERT_THAT(
+      ConvertCheckpoint(*Open(absl::StrCat(kBert, "safetensors")), path),
+      IsOk());
+  const auto source = Open(path);
+  const std::string target = folder + "/target";
+  ASSERT_THAT(ConvertCheckpoint(*source, target), IsOk());
+  const auto old = ContentOf(*Open(target));
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) + 1);
+  for (const char* format : {"safetensors", "torch", "torch_legacy"}) {
+    EXPECT_THAT(ConvertCheckpoint(*source, target,
+                                  {.format = format, .max_shard_bytes = 9000}),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr(path)));
+  }
+  EXPECT_EQ(ContentOf(*Open(target)), old);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(target), {}), 1);
+}
+
 TEST(ConvertCheckpointTest, KeepsSafetensorsMetadataAndRefusesOtherFrameworks) {
   const auto source = Open(WriteTestFile(
       "own.safetensors",

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -33,6 +34,9 @@ using checkpoint_internal::OpenShards;
 using checkpoint_internal::OpenWeights;
 using checkpoint_internal::QuotedName;
 
+// Saves, or other changes of a folder, that may come while it is opened.
+constexpr int kMaxAttempts = 20;
+
 std::string JoinPath(absl::string_view folder, absl::string_view name) {
   return absl::StrCat(folder, absl::EndsWith(folder, "/") ? "" : "/", name);
 }
@@ -58,9 +62,8 @@ absl::StatusOr<std::vector<std::string>> ListFolder(const std::string& folder) {
   return names;
 }
 
-absl::StatusOr<std::unique_ptr<Checkpoint>> OpenFolder(
+absl::StatusOr<std::unique_ptr<Checkpoint>> OpenFolderOnce(
     const std::string& folder, const OpenCheckpointOptions& options) {
-  if (absl::Status s = FinishInterruptedSave(folder); !s.ok()) return s;
   const absl::StatusOr<std::vector<std::string>> names = ListFolder(folder);
   if (!names.ok()) return names.status();
   const absl::StatusOr<WeightsFile> file =
@@ -69,6 +72,37 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> OpenFolder(
   const std::string path = JoinPath(folder, file->name);
   return file->is_index ? OpenShards(path, options)
                         : file->format->open({path}, options);
+}
+
+// Which folder stands under a name, and when a file last came or went in it.
+struct FolderState {
+  dev_t device = 0;
+  ino_t inode = 0;
+  int64_t changed_seconds = 0;
+  int64_t changed_nanoseconds = 0;
+
+  bool operator==(const FolderState&) const = default;
+};
+
+FolderState StateOf(const std::string& folder) {
+  struct stat info;
+  if (stat(folder.c_str(), &info) != 0) return {};
+  return {info.st_dev, info.st_ino, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
+}
+
+// Index and shards are opened one by one. A save that switches the folder in
+// between would give some of either: then once more.
+absl::StatusOr<std::unique_ptr<Checkpoint>> OpenFolder(
+    const std::string& folder, const OpenCheckpointOptions& options) {
+  for (int attempt = 1;; ++attempt) {
+    if (absl::Status s = FinishInterruptedSave(folder); !s.ok()) return s;
+    const FolderState before = StateOf(folder);
+    absl::StatusOr<std::unique_ptr<Checkpoint>> checkpoint =
+        OpenFolderOnce(folder, options);
+    if (StateOf(folder) == before || attempt == kMaxAttempts) {
+      return checkpoint;
+    }
+  }
 }
 
 absl::Status CheckOptions(const std::string& path,

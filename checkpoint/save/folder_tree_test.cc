@@ -77,6 +77,7 @@ TEST(FolderTreeTest, TwinsHoldTheSameFiles) {
 TEST(FolderTreeTest, TwinsHaveTheExtendedAttributes) {
   // Not in memory: tmpfs has no user attributes in older kernels.
   const std::string base = MakeTestFolder("twin attributes");
+  fs::remove_all(base);
   fs::create_directories(base + "/old/sub");
   fs::create_directory(base + "/twin");
   if (setxattr((base + "/old").c_str(), "user.a", "x", 1, 0) != 0) {

@@ -106,6 +106,11 @@ absl::Status MakeParents(const std::string& path,
   return absl::OkStatus();
 }
 
+absl::Status AlreadyCommitted() {
+  return absl::FailedPreconditionError(
+      "FolderUpdate: Commit() was called before; begin another update");
+}
+
 }  // namespace
 
 struct FolderUpdate::State {
@@ -356,6 +361,7 @@ absl::StatusOr<FolderUpdate> FolderUpdate::Begin(const std::string& folder) {
 }
 
 absl::StatusOr<std::string> FolderUpdate::NewFile(absl::string_view name) {
+  if (state_ == nullptr) return AlreadyCommitted();
   absl::Status status = CheckPlainName(name);
   if (!status.ok()) return status;
   State& state = *state_;
@@ -373,6 +379,7 @@ absl::StatusOr<std::string> FolderUpdate::NewFile(absl::string_view name) {
 }
 
 absl::Status FolderUpdate::Remove(absl::string_view name) {
+  if (state_ == nullptr) return AlreadyCommitted();
   absl::Status status = CheckPlainName(name);
   if (!status.ok()) return status;
   State& state = *state_;
@@ -391,10 +398,7 @@ absl::Status FolderUpdate::Remove(absl::string_view name) {
 }
 
 absl::Status FolderUpdate::Commit() {
-  if (state_ == nullptr) {
-    return absl::FailedPreconditionError(
-        "FolderUpdate: Commit() was called before; begin another update");
-  }
+  if (state_ == nullptr) return AlreadyCommitted();
   const std::unique_ptr<State> state = std::move(state_);
   absl::Status status = state->Commit();
   state->committed = status.ok() || state->keep_staging;

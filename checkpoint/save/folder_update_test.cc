@@ -265,6 +265,10 @@ TEST(FolderUpdateFolderTest, NeedsEveryNewFileToBeWritten) {
                                          HasSubstr("'b' was announced")));
   EXPECT_THAT(update->Commit(), StatusIs(absl::StatusCode::kFailedPrecondition,
                                          HasSubstr("called before")));
+  EXPECT_THAT(update->NewFile("a"),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(update->Remove("a"),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_EQ(Content(folder), (Files{{"a", "old"}}));
   EXPECT_THAT(Leftovers(folder), IsEmpty());
 }

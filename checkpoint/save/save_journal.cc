@@ -171,8 +171,11 @@ absl::StatusOr<bool> FinishOne(const std::string& folder) {
   const std::string path = absl::StrCat(folder, "/", name);
   Fd journal, at;
   int error = OpenFile(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, journal);
-  // Nothing there, or not for us to see: whoever opens the folder will say.
-  if (error == ENOENT || error == ENOTDIR || error == EACCES) return false;
+  if (error == ENOENT || error == ENOTDIR) return false;
+  if (error == EACCES) {
+    if (InodeOf(AT_FDCWD, path) != 0) return CannotFinish(folder, error);
+    return false;  // The folder is not for us to see, as who opens it will say.
+  }
   if (error == 0) {
     // Not OpenFolder(): the folder itself may be a symbolic link.
     error = OpenFile(AT_FDCWD, absl::StrCat(folder, "/."),

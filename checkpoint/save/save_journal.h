@@ -22,6 +22,7 @@ namespace pretrained {
 //                      gone
 //   kPermissionDenied  the folder may not be written (the rest of the codes
 //                      are those of the file system's error)
+//   kUnavailable       others save into it without pause
 // Cost: without a journal, one failing open(2).
 // Threads: any number.
 absl::Status FinishInterruptedSave(const std::string& folder);

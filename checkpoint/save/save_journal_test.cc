@@ -143,6 +143,14 @@ TEST(SaveJournalTest, SaysThatTheFolderMustBeWritable) {
                       HasSubstr("a user who may write")));
   }
   {
+    // Of another user, who keeps his files to himself.
+    const FaultyCalls calls({.refused = "open", .refusal = EACCES});
+    EXPECT_THAT(FinishInterruptedSave(folder),
+                StatusIs(absl::StatusCode::kPermissionDenied,
+                         HasSubstr("was interrupted")));
+    EXPECT_THAT(FinishInterruptedSave(MakeMemoryFolder()), IsOk());
+  }
+  {
     const FaultyCalls calls({.refused = "fsync", .refusal = EIO});
     const absl::Status status = FinishInterruptedSave(folder);
     EXPECT_FALSE(status.ok());

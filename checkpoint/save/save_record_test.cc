@@ -73,7 +73,7 @@ constexpr BadRecord kBadRecords[] = {
     {"new .pretrained-saving.0123456789abcdef\n", "the name"},
     {"new a\nnew a\n", "'a' a second time"},
     {"new a\nremove a\n", "'a' a second time"},
-    {"staging /tmp\n", "the staging folder '/tmp'"},
+    {"staging /etc\n", "the staging folder '/etc'"},
     {"staging ..\n", "the staging folder '..'"},
     {"staging .pretrained-saving.0123456789abcdef/..\n", "the staging folder"},
     {"staging .pretrained-saving.0123456789ABCDEF\n", "the staging folder"},
