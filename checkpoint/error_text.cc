@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "simdjson.h"
 
 namespace pretrained {
 namespace checkpoint_internal {
@@ -35,13 +36,24 @@ bool IsPlain(absl::string_view text) {
   });
 }
 
+// True if what is not ASCII in `text` is UTF-8, and none of it a control
+// character (U+0080 to U+009F).
+bool IsPrintableUtf8(absl::string_view text) {
+  for (size_t i = 0; i + 1 < text.size(); ++i) {
+    const auto next = static_cast<unsigned char>(text[i + 1]);
+    if (text[i] == '\xC2' && next >= 0x80 && next < 0xA0) return false;
+  }
+  return simdjson::validate_utf8(text.data(), text.size());
+}
+
 }  // namespace
 
 std::string QuotedName(absl::string_view name) {
   const absl::string_view shown =
       name.substr(0, CutBetweenCharacters(name, kMaxNameBytes));
-  const std::string text =
-      IsPlain(shown) ? std::string(shown) : absl::Utf8SafeCHexEscape(shown);
+  const std::string text = !IsPrintableUtf8(shown) ? absl::CHexEscape(shown)
+                           : IsPlain(shown)        ? std::string(shown)
+                                            : absl::Utf8SafeCHexEscape(shown);
   if (shown.size() == name.size()) return absl::StrCat("'", text, "'");
   return absl::StrCat("'", text, "..' (", name.size(), " bytes)");
 }

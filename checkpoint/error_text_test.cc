@@ -27,6 +27,13 @@ TEST(QuotedNameTest, EscapesWhatWouldSteerATerminal) {
   EXPECT_EQ(QuotedName("a\x1b[2J"), "'a\\x1b[2J'");
   EXPECT_EQ(QuotedName(std::string("a\0b", 3)), "'a\\x00\\x62'");
   EXPECT_EQ(QuotedName("it's"), "'it\\'s'");
+  EXPECT_EQ(QuotedName("a\xc2\x9b"), "'a\\xc2\\x9b'");
+}
+
+TEST(QuotedNameTest, EscapesWhatIsNotUtf8) {
+  EXPECT_EQ(QuotedName("a\xff"), "'a\\xff'");
+  EXPECT_EQ(QuotedName("\xd0"), "'\\xd0'");
+  EXPECT_EQ(QuotedName("ж\xed\xa0\x80"), "'\\xd0\\xb6\\xed\\xa0\\x80'");
 }
 
 TEST(QuotedNameTest, CutsLongNamesBetweenCharacters) {
