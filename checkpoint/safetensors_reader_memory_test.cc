@@ -1,51 +1,16 @@
 // What a hostile header makes us allocate. This test replaces operator new, and
 // so is a program of its own.
 
-#include <atomic>
-#include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <new>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "checkpoint/allocation_counter.h"
 #include "checkpoint/safetensors_reader.h"
 #include "checkpoint/safetensors_testutil.h"
 #include "gtest/gtest.h"
-
-namespace {
-
-std::atomic<int64_t> allocated_bytes{0};  // Ever; nothing is subtracted.
-
-void* CountedAlloc(size_t size) {
-  allocated_bytes.fetch_add(static_cast<int64_t>(size));
-  return std::malloc(size == 0 ? 1 : size);
-}
-
-}  // namespace
-
-void* operator new(size_t size) {
-  void* const p = CountedAlloc(size);
-  if (p == nullptr) std::abort();
-  return p;
-}
-void* operator new[](size_t size) { return operator new(size); }
-void* operator new(size_t size, const std::nothrow_t&) noexcept {
-  return CountedAlloc(size);
-}
-void* operator new[](size_t size, const std::nothrow_t&) noexcept {
-  return CountedAlloc(size);
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
-void operator delete[](void* p, size_t) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete[](void* p, const std::nothrow_t&) noexcept {
-  std::free(p);
-}
 
 namespace pretrained {
 namespace {
@@ -58,9 +23,9 @@ using checkpoint_testing::WriteTestFile;
 // Bytes that opening the file `content` allocates.
 int64_t CostOfOpening(const std::string& content, absl::StatusCode want) {
   const std::string path = WriteTestFile("hostile.safetensors", content);
-  const int64_t before = allocated_bytes.load();
+  const int64_t before = checkpoint_testing::AllocatedBytes();
   const absl::Status status = SafetensorsReader::Open(path).status();
-  const int64_t cost = allocated_bytes.load() - before;
+  const int64_t cost = checkpoint_testing::AllocatedBytes() - before;
   EXPECT_EQ(status.code(), want) << status;
   return cost;
 }

@@ -1,52 +1,17 @@
 // What pickles make us allocate. This test replaces operator new, and so is a
 // program of its own.
 
-#include <atomic>
-#include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <new>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "checkpoint/allocation_counter.h"
 #include "checkpoint/pickle/pickle.h"
 #include "checkpoint/pickle/pickle_testutil.h"
 #include "gtest/gtest.h"
-
-namespace {
-
-std::atomic<int64_t> allocated_bytes{0};  // Ever; nothing is subtracted.
-
-void* CountedAlloc(size_t size) {
-  allocated_bytes.fetch_add(static_cast<int64_t>(size));
-  return std::malloc(size == 0 ? 1 : size);
-}
-
-}  // namespace
-
-void* operator new(size_t size) {
-  void* const p = CountedAlloc(size);
-  if (p == nullptr) std::abort();
-  return p;
-}
-void* operator new[](size_t size) { return operator new(size); }
-void* operator new(size_t size, const std::nothrow_t&) noexcept {
-  return CountedAlloc(size);
-}
-void* operator new[](size_t size, const std::nothrow_t&) noexcept {
-  return CountedAlloc(size);
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
-void operator delete[](void* p, size_t) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete[](void* p, const std::nothrow_t&) noexcept {
-  std::free(p);
-}
 
 namespace pretrained {
 namespace {
@@ -56,9 +21,9 @@ using checkpoint_testing::StateDictPickle;
 using checkpoint_testing::Str;
 
 int64_t CostOfParsing(absl::string_view bytes) {
-  const int64_t before = allocated_bytes.load();
+  const int64_t before = checkpoint_testing::AllocatedBytes();
   const bool ok = Pickle::Parse(bytes).ok();
-  const int64_t cost = allocated_bytes.load() - before;
+  const int64_t cost = checkpoint_testing::AllocatedBytes() - before;
   EXPECT_TRUE(ok || cost < (int64_t{4} << 30));
   return cost;
 }

@@ -6,13 +6,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
-#include <new>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,6 +20,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "checkpoint/allocation_counter.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/safetensors_testutil.h"
 #include "checkpoint/torch/torch_checkpoint.h"
@@ -31,38 +29,6 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "openssl/sha.h"
-
-namespace {
-
-std::atomic<int64_t> allocated_bytes{0};  // Ever; nothing is subtracted.
-
-void* CountedAlloc(size_t size) {
-  allocated_bytes.fetch_add(static_cast<int64_t>(size));
-  return std::malloc(size == 0 ? 1 : size);
-}
-
-}  // namespace
-
-void* operator new(size_t size) {
-  void* const p = CountedAlloc(size);
-  if (p == nullptr) std::abort();
-  return p;
-}
-void* operator new[](size_t size) { return operator new(size); }
-void* operator new(size_t size, const std::nothrow_t&) noexcept {
-  return CountedAlloc(size);
-}
-void* operator new[](size_t size, const std::nothrow_t&) noexcept {
-  return CountedAlloc(size);
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
-void operator delete[](void* p, size_t) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete[](void* p, const std::nothrow_t&) noexcept {
-  std::free(p);
-}
 
 namespace pretrained {
 namespace {
@@ -112,9 +78,10 @@ json TensorsOf(const Checkpoint& checkpoint) {
 // Opens the file at `path`, and checks what that allocates.
 absl::StatusOr<std::unique_ptr<TorchCheckpoint>> OpenCounted(
     const std::string& path, const TorchCheckpointOptions& options = {}) {
-  const int64_t before = allocated_bytes.load();
+  const int64_t before = checkpoint_testing::AllocatedBytes();
   auto checkpoint = TorchCheckpoint::Open({path}, options);
-  EXPECT_LT(allocated_bytes.load() - before, kMostAllocated) << path;
+  EXPECT_LT(checkpoint_testing::AllocatedBytes() - before, kMostAllocated)
+      << path;
   return checkpoint;
 }
 
