@@ -10,12 +10,14 @@
 // filled up with zeros), modulo 2^64; of `read` it is taken after the clock.
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <iostream>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -29,41 +31,49 @@
 namespace pretrained {
 namespace {
 
+constexpr int64_t kPieceBytes = int64_t{4} << 20;  // A multiple of 32.
+
 uint64_t SumOf(const char* data, int64_t bytes) {
-  uint64_t sum = 0;
+  uint64_t words[4];
+  uint64_t sums[4] = {0, 0, 0, 0};
   int64_t i = 0;
-  for (; i + 8 <= bytes; i += 8) {
-    uint64_t word;
-    std::memcpy(&word, data + i, sizeof(word));
-    sum += word;
+  for (; i + 32 <= bytes; i += 32) {
+    std::memcpy(words, data + i, sizeof(words));
+    for (int k = 0; k < 4; ++k) sums[k] += words[k];
   }
-  if (i < bytes) {
+  uint64_t sum = sums[0] + sums[1] + sums[2] + sums[3];
+  for (; i < bytes; i += 8) {
     uint64_t word = 0;
-    std::memcpy(&word, data + i, bytes - i);
+    std::memcpy(&word, data + i, std::min<int64_t>(8, bytes - i));
     sum += word;
   }
   return sum;
 }
 
-// The sum over all views, shared out among two threads or as many as there are
-// CPUs by whole tensors.
+// The sum over all views, shared out among threads piece by piece.
 uint64_t SumOfAll(const std::vector<TensorView>& views) {
-  const size_t num_threads =
-      std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 8);
-  std::vector<uint64_t> sums(num_threads, 0);
-  std::vector<std::thread> threads;
-  for (size_t t = 0; t < num_threads; ++t) {
-    threads.emplace_back([&, t] {
-      uint64_t sum = 0;
-      for (size_t i = t; i < views.size(); i += num_threads) {
-        sum += SumOf(static_cast<const char*>(views[i].data), views[i].nbytes);
-      }
-      sums[t] = sum;
-    });
+  std::vector<std::pair<const char*, int64_t>> pieces;
+  for (const TensorView& view : views) {
+    const char* const data = static_cast<const char*>(view.data);
+    for (int64_t at = 0; at < view.nbytes; at += kPieceBytes) {
+      pieces.emplace_back(data + at, std::min(kPieceBytes, view.nbytes - at));
+    }
   }
+  std::atomic<size_t> next = 0;
+  std::atomic<uint64_t> sum = 0;
+  const auto work = [&] {
+    uint64_t part = 0;
+    for (size_t i; (i = next++) < pieces.size();) {
+      part += SumOf(pieces[i].first, pieces[i].second);
+    }
+    sum += part;
+  };
+  std::vector<std::thread> threads;
+  const size_t helpers =
+      std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 8) - 1;
+  for (size_t t = 0; t < helpers; ++t) threads.emplace_back(work);
+  work();
   for (std::thread& thread : threads) thread.join();
-  uint64_t sum = 0;
-  for (uint64_t part : sums) sum += part;
   return sum;
 }
 

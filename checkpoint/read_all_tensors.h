@@ -27,7 +27,7 @@ struct ReadAllTensorsOptions {
 // Tensors that are the same view of one storage share their bytes.
 //   kResourceExhausted  there is not as much memory
 //   and whatever Checkpoint::Read() returns; the first error ends all threads
-// Cost: the bytes are read once, in pieces of 8 MiB, in file order.
+// Cost: the bytes are read once, in pieces of 1 MiB, in file order.
 absl::StatusOr<std::vector<TensorView>> ReadAllTensors(
     const Checkpoint& checkpoint, const ReadAllTensorsOptions& options = {});
 

@@ -25,11 +25,11 @@ using ::pretrained::checkpoint_testing::SafetensorsFileWith;
 using ::pretrained::checkpoint_testing::TestTensor;
 using ::pretrained::checkpoint_testing::WriteTestFile;
 
-// Sizes around those of a piece (8 MiB), none and a few bytes.
+// Sizes around those of a piece (1 MiB), none and a few bytes.
 std::string WriteCheckpoint(const std::string& name) {
   std::vector<TestTensor> tensors;
-  for (const int64_t bytes : {0, 1, 63, 64, 65, (8 << 20) - 1, 8 << 20,
-                              (8 << 20) + 1, (20 << 20) + 3}) {
+  for (const int64_t bytes : {0, 1, 63, 64, 65, (1 << 20) - 1, 1 << 20,
+                              (1 << 20) + 1, (20 << 20) + 3}) {
     tensors.push_back({"t" + std::to_string(bytes), "U8", {bytes}, bytes});
   }
   return WriteTestFile(name, SafetensorsFileWith(tensors));
