@@ -31,20 +31,29 @@
 namespace pretrained {
 namespace {
 
-constexpr int64_t kPieceBytes = int64_t{4} << 20;  // A multiple of 32.
+constexpr int64_t kPieceBytes = int64_t{8} << 20;  // A multiple of 32.
+
+uint64_t WordAt(const char* p) {
+  uint64_t word;
+  std::memcpy(&word, p, sizeof(word));
+  return word;
+}
 
 uint64_t SumOf(const char* data, int64_t bytes) {
-  uint64_t words[4];
-  uint64_t sums[4] = {0, 0, 0, 0};
-  int64_t i = 0;
-  for (; i + 32 <= bytes; i += 32) {
-    std::memcpy(words, data + i, sizeof(words));
-    for (int k = 0; k < 4; ++k) sums[k] += words[k];
+  // Four sums, so that an addition need not wait for the one before.
+  uint64_t a = 0, b = 0, c = 0, d = 0;
+  const char* p = data;
+  const char* const end = data + bytes;
+  for (; end - p >= 32; p += 32) {
+    a += WordAt(p);
+    b += WordAt(p + 8);
+    c += WordAt(p + 16);
+    d += WordAt(p + 24);
   }
-  uint64_t sum = sums[0] + sums[1] + sums[2] + sums[3];
-  for (; i < bytes; i += 8) {
+  uint64_t sum = a + b + c + d;
+  for (; p < end; p += 8) {
     uint64_t word = 0;
-    std::memcpy(&word, data + i, std::min<int64_t>(8, bytes - i));
+    std::memcpy(&word, p, std::min<int64_t>(8, end - p));
     sum += word;
   }
   return sum;
