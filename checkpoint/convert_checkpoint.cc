@@ -137,6 +137,12 @@ bool IsWeightsFileName(const std::string& path) {
                      });
 }
 
+bool IsFileDestination(const std::string& destination) {
+  std::error_code error;
+  return IsWeightsFileName(destination) &&
+         !std::filesystem::is_directory(destination, error);
+}
+
 absl::StatusOr<SavedCheckpoint> ConvertCheckpoint(
     const Checkpoint& source, const std::string& destination,
     const ConvertCheckpointOptions& options) {
@@ -170,13 +176,11 @@ absl::StatusOr<SavedCheckpoint> ConvertCheckpoint(
                                    .metadata = MetadataFor(source),
                                    .other_files = options.other_files,
                                    .progress = options.progress};
-  std::error_code error;
-  const bool to_file = IsWeightsFileName(destination) &&
-                       !std::filesystem::is_directory(destination, error);
   CheckAfterTheLast(source, tensors);
   absl::StatusOr<SavedCheckpoint> saved =
-      to_file ? SaveCheckpointFile(destination, std::move(tensors), save)
-              : SaveCheckpoint(destination, std::move(tensors), save);
+      IsFileDestination(destination)
+          ? SaveCheckpointFile(destination, std::move(tensors), save)
+          : SaveCheckpoint(destination, std::move(tensors), save);
   if (!saved.ok()) return saved;
   saved->dropped_aliases.insert(saved->dropped_aliases.end(), dropped.begin(),
                                 dropped.end());

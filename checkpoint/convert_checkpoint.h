@@ -58,6 +58,10 @@ absl::StatusOr<SavedCheckpoint> ConvertCheckpoint(
 // Whether `path` is named as a weights file is.
 bool IsWeightsFileName(const std::string& path);
 
+// Whether ConvertCheckpoint() writes `destination` as a file: it is named so,
+// and no folder stands there.
+bool IsFileDestination(const std::string& destination);
+
 }  // namespace pretrained
 
 #endif  // PRETRAINED_CHECKPOINT_CONVERT_CHECKPOINT_H_

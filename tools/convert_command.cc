@@ -160,9 +160,7 @@ class ConvertCommand : public Command {
  private:
   absl::StatusOr<ConvertCheckpointOptions> Options() const {
     ConvertCheckpointOptions options;
-    std::error_code error;
-    const bool to_file = IsWeightsFileName(destination_) &&
-                         !std::filesystem::is_directory(destination_, error);
+    const bool to_file = IsFileDestination(destination_);
     options.format = !format_.empty() ? format_
                      : to_file && !destination_.ends_with(".safetensors")
                          ? "torch"

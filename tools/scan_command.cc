@@ -12,7 +12,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "checkpoint/pickle/pickle_globals.h"
 #include "checkpoint/torch/pickle_scan.h"
 #include "nlohmann/json.hpp"
@@ -27,18 +26,6 @@ using Json = nlohmann::ordered_json;
 
 std::string FullName(const ScannedGlobal& global) {
   return absl::StrCat(global.module, ".", global.name);
-}
-
-absl::string_view ClassName(PickleGlobalClass global_class) {
-  switch (global_class) {
-    case PickleGlobalClass::kKnown:
-      return "known";
-    case PickleGlobalClass::kUnknown:
-      return "unknown";
-    case PickleGlobalClass::kDangerous:
-      break;
-  }
-  return "dangerous";
 }
 
 // SRC, or every regular file of the folder SRC, sorted.
@@ -82,7 +69,7 @@ Json Document(const std::vector<ScannedFile>& files) {
       const std::string name = FullName(global);
       globals.push_back(
           {{"name", name},
-           {"class", std::string(ClassName(global.global_class))}});
+           {"class", std::string(PickleGlobalClassName(global.global_class))}});
       if (std::find(names.begin(), names.end(), name) == names.end()) {
         names.push_back(name);
       }
@@ -101,7 +88,7 @@ void PrintText(const std::vector<ScannedFile>& files) {
   for (const ScannedFile& file : files) {
     for (const ScannedGlobal& global : file.globals) {
       table.AddRow({Printable(FullName(global)),
-                    std::string(ClassName(global.global_class)),
+                    std::string(PickleGlobalClassName(global.global_class)),
                     Printable(file.path)});
     }
   }
