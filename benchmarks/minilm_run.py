@@ -14,107 +14,17 @@ must agree: |ours - peer's| <= 1e-5 * (1 + |peer's|). Needs nothing but Python 3
 Exit status: 0 measured and outputs agree, 1 they do not or a command failed, 2 wrong usage.
 """
 import argparse
-import array
 import datetime
 import json
 import os
 import pathlib
-import platform
-import statistics
 import sys
 import tempfile
-import time
+
+from process_timing import MB, cpu_name, memory_run, spread, timed_run
+from tensor_files import largest_difference, read_floats
 
 HERE = pathlib.Path(__file__).resolve().parent
-MB = 1e6
-
-
-def start(command, environment, log):
-    """Starts a process with its output in the file `log`; returns its id."""
-    actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-               (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), (os.POSIX_SPAWN_DUP2, 1, 2)]
-    return os.posix_spawn(command[0], command, environment, file_actions=actions)
-
-
-def check_exit(command, status, log):
-    if os.waitstatus_to_exitcode(status) != 0:
-        tail = pathlib.Path(log).read_text(errors="replace")[-2000:]
-        sys.exit(f"{command[0]} ended with {os.waitstatus_to_exitcode(status)}:\n{tail}")
-
-
-def timed_run(command, environment, log):
-    """Wall time in seconds, and (user + system) CPU time."""
-    begin = time.perf_counter()
-    pid = start(command, environment, log)
-    _, status, usage = os.wait4(pid, 0)
-    seconds = time.perf_counter() - begin
-    check_exit(command, status, log)
-    return seconds, usage.ru_utime + usage.ru_stime
-
-
-def rss_anon(pid):
-    """Bytes of private memory of a process and all its children; 0 for what has ended."""
-    try:
-        with open(f"/proc/{pid}/status", "rb") as file:
-            lines = file.read().split(b"\n")
-        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
-            children = file.read().split()
-    except OSError:
-        return 0
-    own = next((int(line.split()[1]) * 1024 for line in lines if line.startswith(b"RssAnon:")), 0)
-    return own + sum(rss_anon(int(child)) for child in children)
-
-
-def memory_run(command, environment, log):
-    """(peak private bytes, peak resident bytes)."""
-    pid = start(command, environment, log)
-    peak = 0
-    while True:
-        ended, status, usage = os.wait4(pid, os.WNOHANG)
-        if ended:
-            break
-        peak = max(peak, rss_anon(pid))
-        time.sleep(0.0005)
-    check_exit(command, status, log)
-    return peak, usage.ru_maxrss * 1024
-
-
-def read_floats(path):
-    """{name: (shape, values)} of a safetensors file that holds F32 alone."""
-    data = pathlib.Path(path).read_bytes()
-    header_bytes = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:8 + header_bytes])
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, entry in header.items():
-        if entry["dtype"] != "F32":
-            sys.exit(f"{path}: tensor '{name}' is {entry['dtype']}, but F32 was expected")
-        begin, end = (8 + header_bytes + offset for offset in entry["data_offsets"])
-        tensors[name] = (entry["shape"], array.array("f", data[begin:end]))
-    return tensors
-
-
-def largest_difference(ours, peers):
-    """The largest |ours - peer's| as a share of 1e-5 * (1 + |peer's|); a message where names or shapes differ."""
-    if {name: shape for name, (shape, _) in ours.items()} != {name: shape for name, (shape, _) in peers.items()}:
-        return None, f"names or shapes differ: {sorted(ours)} and {sorted(peers)}"
-    share = 0.0
-    for name, (_, want) in peers.items():
-        for got, expected in zip(ours[name][1], want):
-            error = abs(got - expected) / (1e-5 * (1 + abs(expected)))
-            share = max(share, error) if error == error else float("inf")
-    return share, None
-
-
-def spread(values):
-    return {"median": statistics.median(values), "min": min(values), "max": max(values), "runs": len(values)}
-
-
-def cpu_name():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.machine()
 
 
 def measure(commands, environment, log, arguments):

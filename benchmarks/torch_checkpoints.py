@@ -23,6 +23,8 @@ import subprocess
 import sys
 import time
 
+from process_timing import rss_anon, warm
+
 HERE = pathlib.Path(__file__).resolve().parent
 PEER = HERE / "peers" / "torch_checkpoint.py"
 
@@ -33,14 +35,6 @@ def document(command):
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}")
     return json.loads(done.stdout)
-
-
-def rss_anon(pid):
-    try:
-        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon:")), 0)
 
 
 def timed(command):
@@ -55,17 +49,6 @@ def timed(command):
         if process.returncode != 0:
             sys.exit(f"{' '.join(map(str, command))} ended with {process.returncode}: {process.stderr.read()}")
     return {"seconds": seconds, "peak_private_bytes": peak}
-
-
-def warm(folder):
-    """Reads all files, so that they are in the page cache; their bytes."""
-    total = 0
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with open(path, "rb", buffering=0) as file:
-                while chunk := file.read(1 << 24):
-                    total += len(chunk)
-    return total
 
 
 def spread(documents, key="seconds"):

@@ -93,6 +93,12 @@ class Checkpoint {
   // files, of the bytes in safetensors. Who reads many sorts by (file, begin).
   virtual absl::Span<const TensorInfo> tensors() const
       ABSL_ATTRIBUTE_LIFETIME_BOUND = 0;
+  // The names that the index of a sharded checkpoint lists, in its order; empty
+  // where there is no index. No shard need hold them, and shards may hold more.
+  virtual absl::Span<const std::string> index_keys() const
+      ABSL_ATTRIBUTE_LIFETIME_BOUND {
+    return {};
+  }
   // What is stored beside the tensors, in stored order: safetensors'
   // `__metadata__`; of torch files, the values that are no tensors, by their
   // path ("epoch", "optimizer.param_groups") and as Python would print them.

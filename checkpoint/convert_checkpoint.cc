@@ -22,8 +22,8 @@
 #include "checkpoint/save/save_checkpoint.h"
 #include "checkpoint/tensor_source.h"
 #include "checkpoint/tensor_to_write.h"
+#include "checkpoint/tied_aliases.h"
 #include "dtypes/dtype.h"
-#include "re2/re2.h"
 
 namespace pretrained {
 namespace {
@@ -45,58 +45,6 @@ absl::Status CheckFramework(const Checkpoint& source) {
         "the model again from PyTorch"));
   }
   return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<std::unique_ptr<RE2>>> Compile(
-    const std::vector<std::string>& patterns) {
-  std::vector<std::unique_ptr<RE2>> compiled;
-  for (const std::string& pattern : patterns) {
-    compiled.push_back(std::make_unique<RE2>(pattern, RE2::Quiet));
-    if (!compiled.back()->ok()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "tied weights key '", pattern,
-          "' is no regular expression: ", compiled.back()->error()));
-    }
-  }
-  return compiled;
-}
-
-// For each tensor whether a safetensors file leaves it out. `first` is the
-// index of the first tensor of the same view, or -1.
-std::vector<bool> LeftOut(absl::Span<const TensorInfo> tensors,
-                          const std::vector<int>& first,
-                          const std::vector<std::unique_ptr<RE2>>& tied) {
-  std::map<int, std::vector<size_t>> groups;  // By their first member.
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    if (first[i] < 0) continue;
-    std::vector<size_t>& group = groups[first[i]];
-    if (group.empty()) group.push_back(first[i]);
-    group.push_back(i);
-  }
-  std::vector<bool> left_out(tensors.size(), false);
-  for (auto& [_, group] : groups) {
-    std::vector<size_t> by_name = group;
-    std::sort(by_name.begin(), by_name.end(), [&](size_t a, size_t b) {
-      return tensors[a].name < tensors[b].name;
-    });
-    size_t left = group.size();
-    for (size_t i : by_name) {
-      const bool matches =
-          std::any_of(tied.begin(), tied.end(), [&](const auto& pattern) {
-            return RE2::PartialMatch(tensors[i].name, *pattern);
-          });
-      if (matches && left > 1) {
-        left_out[i] = true;
-        --left;
-      }
-    }
-    for (auto i = group.rbegin(); i != group.rend() && left > 1; ++i) {
-      if (left_out[*i]) continue;
-      left_out[*i] = true;
-      --left;
-    }
-  }
-  return left_out;
 }
 
 // Has the last of `tensors` that is produced, whichever that will be, check
@@ -148,19 +96,18 @@ absl::StatusOr<SavedCheckpoint> ConvertCheckpoint(
     const ConvertCheckpointOptions& options) {
   absl::Status status = CheckFramework(source);
   if (!status.ok()) return status;
-  absl::StatusOr<std::vector<std::unique_ptr<RE2>>> tied =
-      Compile(options.tied_weights_keys);
-  if (!tied.ok()) return tied.status();
-
   const absl::Span<const TensorInfo> infos = source.tensors();
   const std::vector<int> first = FindAliases(infos);
+  std::vector<absl::string_view> names;
+  for (const TensorInfo& info : infos) names.push_back(info.name);
+  absl::StatusOr<std::vector<bool>> left_out =
+      AliasesToLeaveOut(names, first, options.tied_weights_keys);
+  if (!left_out.ok()) return left_out.status();
   const bool views = options.format != "safetensors";
-  std::vector<bool> left_out(infos.size(), false);
-  if (!views) left_out = LeftOut(infos, first, *tied);
   std::vector<TensorToWrite> tensors;
   std::vector<std::string> dropped;
   for (size_t i = 0; i < infos.size(); ++i) {
-    if (left_out[i]) {
+    if (!views && (*left_out)[i]) {
       dropped.push_back(infos[i].name);
       continue;
     }

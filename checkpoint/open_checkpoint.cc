@@ -12,6 +12,7 @@
 #include <system_error>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
@@ -20,6 +21,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_format.h"
 #include "checkpoint/checkpoint_formats.h"
+#include "checkpoint/checkpoint_index.h"
 #include "checkpoint/error_text.h"
 #include "checkpoint/open_weights.h"
 #include "checkpoint/save/save_journal.h"
@@ -62,6 +64,8 @@ absl::StatusOr<std::vector<std::string>> ListFolder(const std::string& folder) {
   return names;
 }
 
+absl::Status AcceptAnyIndex(const CheckpointIndex&) { return absl::OkStatus(); }
+
 absl::StatusOr<std::unique_ptr<Checkpoint>> OpenFolderOnce(
     const std::string& folder, const OpenCheckpointOptions& options) {
   const absl::StatusOr<std::vector<std::string>> names = ListFolder(folder);
@@ -70,8 +74,21 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> OpenFolderOnce(
       FindWeightsFile(folder, *names, CheckpointFormats(), options);
   if (!file.ok()) return file.status();
   const std::string path = JoinPath(folder, file->name);
-  return file->is_index ? OpenShards(path, options)
+  return file->is_index ? OpenShards(path, options, &AcceptAnyIndex)
                         : file->format->open({path}, options);
+}
+
+absl::StatusOr<std::unique_ptr<Checkpoint>> OpenShardedFolderOnce(
+    const std::string& folder, bool prefer_safe, IndexCheck check) {
+  const absl::StatusOr<std::vector<std::string>> names = ListFolder(folder);
+  if (!names.ok()) return names.status();
+  const absl::StatusOr<WeightsFile> index =
+      FindShardedWeights(folder, *names, CheckpointFormats(), prefer_safe);
+  if (!index.ok()) return index.status();
+  const std::string path = JoinPath(folder, index->name);
+  return OpenShards(path, {}, [&](const CheckpointIndex& found) {
+    return check(path, found);
+  });
 }
 
 // Which folder stands under a name, and when a file last came or went in it.
@@ -91,18 +108,31 @@ FolderState StateOf(const std::string& folder) {
 }
 
 // Index and shards are opened one by one. A save that switches the folder in
-// between would give some of either: then once more.
-absl::StatusOr<std::unique_ptr<Checkpoint>> OpenFolder(
-    const std::string& folder, const OpenCheckpointOptions& options) {
+// between would give some of either: then `open_once` once more.
+absl::StatusOr<std::unique_ptr<Checkpoint>> OpenUnchanged(
+    const std::string& folder,
+    absl::FunctionRef<absl::StatusOr<std::unique_ptr<Checkpoint>>()>
+        open_once) {
   for (int attempt = 1;; ++attempt) {
     if (absl::Status s = FinishInterruptedSave(folder); !s.ok()) return s;
     const FolderState before = StateOf(folder);
-    absl::StatusOr<std::unique_ptr<Checkpoint>> checkpoint =
-        OpenFolderOnce(folder, options);
+    absl::StatusOr<std::unique_ptr<Checkpoint>> checkpoint = open_once();
     if (StateOf(folder) == before || attempt == kMaxAttempts) {
       return checkpoint;
     }
   }
+}
+
+absl::StatusOr<std::unique_ptr<Checkpoint>> OpenFolder(
+    const std::string& folder, const OpenCheckpointOptions& options) {
+  return OpenUnchanged(folder, [&] { return OpenFolderOnce(folder, options); });
+}
+
+absl::Status NoSuchPath(const std::string& path) {
+  return absl::NotFoundError(absl::StrCat(
+      path,
+      ": there is no such folder or file; check the path, or download the "
+      "model first"));
 }
 
 absl::Status CheckOptions(const std::string& path,
@@ -143,13 +173,25 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> OpenCheckpoint(
   if (absl::Status s = FinishInterruptedSave(folder); !s.ok()) return s;
   if (!path.empty() && lstat(path.c_str(), &info) != 0 &&
       (errno == ENOENT || errno == ENOTDIR)) {
-    return absl::NotFoundError(absl::StrCat(
-        path,
-        ": there is no such folder or file; check the path, or download "
-        "the model first"));
+    return NoSuchPath(path);
   }
-  return IsIndexName(whole.substr(name)) ? OpenShards(path, options)
-                                         : OpenWeights(path, options);
+  return IsIndexName(whole.substr(name))
+             ? OpenShards(path, options, &AcceptAnyIndex)
+             : OpenWeights(path, options);
+}
+
+absl::StatusOr<std::unique_ptr<Checkpoint>> OpenShardedCheckpoint(
+    const std::string& folder, bool prefer_safe, IndexCheck check) {
+  struct stat info;
+  if (stat(folder.c_str(), &info) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return NoSuchPath(folder);
+  } else if (!S_ISDIR(info.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        folder, ": is not a folder; pass the one that holds the index"));
+  }
+  return OpenUnchanged(folder, [&] {
+    return OpenShardedFolderOnce(folder, prefer_safe, check);
+  });
 }
 
 }  // namespace pretrained

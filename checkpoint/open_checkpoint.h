@@ -4,9 +4,12 @@
 #include <memory>
 #include <string>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_format.h"
+#include "checkpoint/checkpoint_index.h"
 
 namespace pretrained {
 
@@ -43,6 +46,34 @@ namespace pretrained {
 //     one that the index puts it in is an error.
 absl::StatusOr<std::unique_ptr<Checkpoint>> OpenCheckpoint(
     const std::string& path, const OpenCheckpointOptions& options = {});
+
+// What OpenShardedCheckpoint() asks before it opens any shard.
+using IndexCheck = absl::FunctionRef<absl::Status(
+    const std::string& index_path, const CheckpointIndex& index)>;
+
+// Opens the sharded checkpoint in `folder` through its index: that of
+// safetensors if there is one and `prefer_safe`, else of pickles if there is
+// one.
+//
+//   auto checkpoint = OpenShardedCheckpoint(
+//       "gpt2", /*prefer_safe=*/true,
+//       [&](const std::string& path, const CheckpointIndex& index) {
+//         return CheckNames(path, index.weight_map());
+//       });
+//
+// An error of `check` is returned, and no shard is touched then. Index and
+// shards are of one save: should the folder change in between, both are opened
+// anew and `check` is asked again, so it is to forget what it saw before.
+//
+//   kNotFound         no such folder; no index in it, whatever else it has; or
+//                     a shard is missing
+//   kInvalidArgument  not a folder
+//   and whatever `check` and OpenCheckpoint() return
+// Matches: transformers 4.34 modeling_utils.py `load_sharded_checkpoint`, in
+//     which index it takes.
+// Differs: as OpenCheckpoint().
+absl::StatusOr<std::unique_ptr<Checkpoint>> OpenShardedCheckpoint(
+    const std::string& folder, bool prefer_safe, IndexCheck check);
 
 }  // namespace pretrained
 

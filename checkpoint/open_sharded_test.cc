@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_index.h"
 #include "checkpoint/open_checkpoint.h"
@@ -37,7 +39,9 @@ using checkpoint_testing::ViewedBytes;
 using checkpoint_testing::WriteTestFile;
 using ::nlohmann::json;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 std::string Weights(const std::string& tensor) {
   return SafetensorsFileWith({{tensor, "F32", {2}, 8}});
@@ -60,6 +64,10 @@ std::string TwoShards(const std::string& name, const WeightMap& weight_map,
 
 const WeightMap kRightMap = {{"a", "s-1.safetensors"},
                              {"b", "s-2.safetensors"}};
+absl::Status AcceptAny(const std::string&, const CheckpointIndex&) {
+  return absl::OkStatus();
+}
+
 constexpr char kIndex[] = "model.safetensors.index.json";
 
 std::string Digest(absl::string_view bytes) {
@@ -163,6 +171,37 @@ TEST(OpenShardedTest, ListsTensorsThatTheIndexDoesNotName) {
   EXPECT_THAT((*checkpoint)->Find("c"), StatusIs(absl::StatusCode::kNotFound));
 }
 
+TEST(OpenShardedTest, TellsWhatTheIndexLists) {
+  const std::string folder = TwoShards("listed", kRightMap, kIndex);
+  // By hand, for an order that is nobody's.
+  WriteTestFile(absl::StrCat("listed/", kIndex), R"({"weight_map": {
+      "z": "s-2.safetensors", "ghost": "s-1.safetensors",
+      "a": "s-1.safetensors"}})");
+  for (const std::string& path : {folder, absl::StrCat(folder, "/", kIndex)}) {
+    const auto checkpoint = OpenCheckpoint(path);
+    ASSERT_THAT(checkpoint, IsOk());
+    EXPECT_THAT((*checkpoint)->index_keys(), ElementsAre("z", "ghost", "a"));
+    // And of the shards all that it told without the index.
+    EXPECT_EQ((*checkpoint)->format(), "safetensors");
+    EXPECT_EQ((*checkpoint)->files().size(), 2);
+    EXPECT_THAT((*checkpoint)->metadata(), IsEmpty());
+    const auto b = (*checkpoint)->Find("b");
+    ASSERT_THAT(b, IsOk());
+    char row[4];
+    EXPECT_THAT((*checkpoint)->ReadSlice(**b, {{1, 2}}, absl::MakeSpan(row)),
+                IsOk());
+    EXPECT_EQ(std::string(row, 4), ReadBytes(**checkpoint, **b).substr(4));
+    EXPECT_THAT((*checkpoint)->CheckFilesUnchanged(), IsOk());
+  }
+}
+
+TEST(OpenShardedTest, WithoutAnIndexThereAreNoIndexKeys) {
+  const std::string folder = TwoShards("one-of-them", kRightMap, kIndex);
+  const auto checkpoint = OpenCheckpoint(folder + "/s-1.safetensors");
+  ASSERT_THAT(checkpoint, IsOk());
+  EXPECT_THAT((*checkpoint)->index_keys(), IsEmpty());
+}
+
 TEST(OpenShardedTest, RefusesAnIndexThatContradictsTheShards) {
   const std::string folder =
       TwoShards("contradiction",
@@ -242,6 +281,69 @@ TEST(OpenShardedTest, LeavesAsideAWrongTotalSize) {
   ASSERT_THAT(index, IsOk());
   WriteTestFile(absl::StrCat("size/", kIndex), index->Serialize());
   EXPECT_THAT(OpenCheckpoint(folder), IsOk());
+}
+
+TEST(OpenShardedTest, ShowsTheIndexBeforeAnyShardIsOpened) {
+  const std::string folder = TwoShards("shown", kRightMap, kIndex);
+  WriteTestFile("shown/s-1.safetensors", "not a shard");
+  const auto refuse = [&](const std::string& path,
+                          const CheckpointIndex& index) {
+    EXPECT_EQ(path, absl::StrCat(folder, "/", kIndex));
+    EXPECT_EQ(index.weight_map().size(), 2);
+    return absl::InvalidArgumentError("not mine");
+  };
+  EXPECT_THAT(OpenShardedCheckpoint(folder, /*prefer_safe=*/true, refuse),
+              StatusIs(absl::StatusCode::kInvalidArgument, "not mine"));
+  EXPECT_THAT(
+      OpenShardedCheckpoint(folder, true, &AcceptAny),
+      StatusIs(absl::StatusCode::kDataLoss, HasSubstr("s-1.safetensors")));
+}
+
+// The folder changes between index and shards: what was shown does not count.
+TEST(OpenShardedTest, ShowsTheIndexAgainAfterTheFolderChanged) {
+  const std::string folder = TwoShards("shown-again", kRightMap, kIndex);
+  std::vector<size_t> shown;
+  const auto checkpoint = OpenShardedCheckpoint(
+      folder, /*prefer_safe=*/true,
+      [&](const std::string&, const CheckpointIndex& index) -> absl::Status {
+        shown.push_back(index.weight_map().size());
+        if (shown.size() > 1) return absl::OkStatus();
+        WriteTestFile("shown-again/s-3.safetensors", Weights("c"));
+        WriteTestFile(absl::StrCat("shown-again/", kIndex),
+                      R"({"weight_map": {"c": "s-3.safetensors"}})");
+        return absl::InvalidArgumentError("of the old index");
+      });
+  ASSERT_THAT(checkpoint, IsOk());
+  EXPECT_THAT(shown, ElementsAre(2, 1));
+  EXPECT_THAT((*checkpoint)->index_keys(), ElementsAre("c"));
+  EXPECT_EQ((*checkpoint)->tensors().size(), 1);
+}
+
+TEST(OpenShardedTest, OpensByIndexAloneAndTheOnePreferred) {
+  const std::string folder =
+      TwoShards("two-indexes", {{"a", "s-1.safetensors"}}, kIndex);
+  WriteTestFile("two-indexes/pytorch_model.bin.index.json",
+                R"({"weight_map": {"b": "s-2.safetensors"}})");
+  WriteTestFile("two-indexes/model.safetensors", Weights("single"));
+  for (const bool prefer_safe : {true, false}) {
+    const auto checkpoint =
+        OpenShardedCheckpoint(folder, prefer_safe, &AcceptAny);
+    ASSERT_THAT(checkpoint, IsOk());
+    EXPECT_THAT((*checkpoint)->index_keys(),
+                ElementsAre(prefer_safe ? "a" : "b"));
+  }
+  const std::string no_index = MakeTestFolder("no-index");
+  const std::string single =
+      WriteTestFile("no-index/model.safetensors", Weights("single"));
+  EXPECT_THAT(
+      OpenShardedCheckpoint(no_index, true, &AcceptAny),
+      StatusIs(absl::StatusCode::kNotFound, HasSubstr("no index of shards")));
+  EXPECT_THAT(OpenShardedCheckpoint(single, true, &AcceptAny),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("model.safetensors: is not a folder")));
+  EXPECT_THAT(OpenShardedCheckpoint("no/such/folder", true, &AcceptAny),
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr("no/such/folder: there is no such folder")));
 }
 
 TEST(OpenShardedTest, SaysWhenShardsAreOfAFormatItDoesNotRead) {

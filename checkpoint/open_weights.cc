@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
@@ -147,6 +148,58 @@ absl::Status CheckAgainstIndex(const std::string& index_path,
   return absl::OkStatus();
 }
 
+// What a driver makes of the shards, and the names that their index lists.
+class IndexedCheckpoint final : public Checkpoint {
+ public:
+  IndexedCheckpoint(std::unique_ptr<Checkpoint> shards,
+                    const CheckpointIndex& index)
+      : shards_(std::move(shards)) {
+    index_keys_.reserve(index.weight_map().size());
+    for (const WeightMapEntry& entry : index.weight_map()) {
+      index_keys_.push_back(entry.tensor);
+    }
+  }
+
+  absl::Span<const std::string> index_keys() const override {
+    return index_keys_;
+  }
+
+  absl::string_view format() const override { return shards_->format(); }
+  absl::Span<const CheckpointFile> files() const override {
+    return shards_->files();
+  }
+  absl::Span<const TensorInfo> tensors() const override {
+    return shards_->tensors();
+  }
+  absl::Span<const std::pair<std::string, std::string>> metadata()
+      const override {
+    return shards_->metadata();
+  }
+  absl::StatusOr<const TensorInfo*> Find(
+      absl::string_view name) const override {
+    return shards_->Find(name);
+  }
+  absl::StatusOr<TensorView> View(const TensorInfo& tensor) const override {
+    return shards_->View(tensor);
+  }
+  absl::Status Read(const TensorInfo& tensor,
+                    absl::Span<char> destination) const override {
+    return shards_->Read(tensor, destination);
+  }
+  absl::Status ReadSlice(const TensorInfo& tensor,
+                         absl::Span<const SliceRange> slice,
+                         absl::Span<char> destination) const override {
+    return shards_->ReadSlice(tensor, slice, destination);
+  }
+  absl::Status CheckFilesUnchanged() const override {
+    return shards_->CheckFilesUnchanged();
+  }
+
+ private:
+  const std::unique_ptr<Checkpoint> shards_;
+  std::vector<std::string> index_keys_;
+};
+
 }  // namespace
 
 bool IsIndexName(absl::string_view file_name) {
@@ -162,15 +215,18 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> OpenWeights(
 }
 
 absl::StatusOr<std::unique_ptr<Checkpoint>> OpenShards(
-    const std::string& index_path, const OpenCheckpointOptions& options) {
+    const std::string& index_path, const OpenCheckpointOptions& options,
+    absl::FunctionRef<absl::Status(const CheckpointIndex& index)> check) {
   const absl::StatusOr<CheckpointIndex> index =
       CheckpointIndex::Read(index_path);
   if (!index.ok()) return index.status();
+  absl::Status status = check(*index);
+  if (!status.ok()) return status;
   std::vector<std::string> paths;
   for (const std::string& shard : index->shards()) {
     paths.push_back(absl::StrCat(FolderOf(index_path), shard));
   }
-  absl::Status status = CheckShardsExist(index_path, *index, paths);
+  status = CheckShardsExist(index_path, *index, paths);
   if (!status.ok()) return status;
   const absl::StatusOr<const CheckpointFormat*> format =
       FormatOfShards(index_path, paths);
@@ -180,7 +236,7 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> OpenShards(
   if (!checkpoint.ok()) return checkpoint;
   status = CheckAgainstIndex(index_path, *index, **checkpoint);
   if (!status.ok()) return status;
-  return checkpoint;
+  return std::make_unique<IndexedCheckpoint>(*std::move(checkpoint), *index);
 }
 
 }  // namespace checkpoint_internal

@@ -4,10 +4,13 @@
 #include <memory>
 #include <string>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_format.h"
+#include "checkpoint/checkpoint_index.h"
 
 namespace pretrained {
 namespace checkpoint_internal {
@@ -23,9 +26,11 @@ bool IsIndexName(absl::string_view file_name);
 absl::StatusOr<std::unique_ptr<Checkpoint>> OpenWeights(
     const std::string& path, const OpenCheckpointOptions& options);
 
-// Opens the shards that the index at `index_path` names, which lie beside it.
+// Opens the shards that the index at `index_path` names, which lie beside it,
+// unless `check` returns an error for that index.
 absl::StatusOr<std::unique_ptr<Checkpoint>> OpenShards(
-    const std::string& index_path, const OpenCheckpointOptions& options);
+    const std::string& index_path, const OpenCheckpointOptions& options,
+    absl::FunctionRef<absl::Status(const CheckpointIndex& index)> check);
 
 }  // namespace checkpoint_internal
 }  // namespace pretrained

@@ -44,6 +44,10 @@ const ModuleNode& ModuleNode::child(absl::string_view child_name) const {
   return *found;
 }
 
+absl::string_view LastPart(absl::string_view name) {
+  return name.substr(name.rfind('.') + 1);  // npos + 1 is 0.
+}
+
 std::string JoinPath(absl::string_view path, absl::string_view name) {
   if (path.empty()) return std::string(name);
   return absl::StrCat(path, ".", name);

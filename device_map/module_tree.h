@@ -83,6 +83,9 @@ std::vector<StateDictEntry> StateDictOf(const ModuleNode& root);
 // "encoder.layer.0" + "output" is "encoder.layer.0.output"; "" + "x" is "x".
 std::string JoinPath(absl::string_view path, absl::string_view name);
 
+// The last part of a full name: of "output.dense.weight", "weight".
+absl::string_view LastPart(absl::string_view name);
+
 }  // namespace pretrained
 
 #endif  // PRETRAINED_DEVICE_MAP_MODULE_TREE_H_

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "modeling/from_pretrained.h"
 #include "modeling/model_layout.h"
+#include "modeling/pretrained_config.h"
 #include "modeling/pretrained_model.h"
 
 namespace pretrained {
@@ -24,7 +26,9 @@ namespace {
 struct Registry {
   absl::Mutex mutex;
   std::map<std::string, const ModelClass*> classes ABSL_GUARDED_BY(mutex);
-  std::map<std::string, std::string> auto_models ABSL_GUARDED_BY(mutex);
+  // By (task, model_type).
+  std::map<std::pair<AutoTask, std::string>, std::set<std::string>> auto_classes
+      ABSL_GUARDED_BY(mutex);
 };
 
 Registry& TheRegistry() {
@@ -32,23 +36,80 @@ Registry& TheRegistry() {
   return *registry;
 }
 
-// The class that AutoModel makes for `model_type`.
-absl::StatusOr<std::string> AutoClassName(const PretrainedConfig& config) {
-  Registry& registry = TheRegistry();
-  absl::MutexLock lock(&registry.mutex);
-  auto found = registry.auto_models.find(config.model_type());
-  if (found != registry.auto_models.end()) return found->second;
-  std::vector<std::string> known;
-  for (const auto& [model_type, unused] : registry.auto_models) {
-    known.push_back(model_type);
+// An error about `config`: no class of `task` has its model_type, but `known`
+// have others.
+absl::Status NoClassFor(AutoTask task, const PretrainedConfig& config,
+                        const std::vector<std::string>& known) {
+  const std::string what = absl::StrCat(
+      config.file_name(), ": no class is linked that ", AutoClassName(task),
+      " makes for model_type '", config.model_type(), "'");
+  if (!config.Get("auto_map").is_null()) {
+    return absl::NotFoundError(absl::StrCat(
+        what,
+        "; its 'auto_map' names Python code in the checkpoint, which is "
+        "not run: ",
+        HowToRegisterAClass()));
   }
   return absl::NotFoundError(absl::StrCat(
-      config.file_name(), ": model_type '", config.model_type(),
-      "' is not among the families linked here (", absl::StrJoin(known, ", "),
-      "); link the family's target, or load with a class of your own"));
+      what, "; known: ", known.empty() ? "none" : absl::StrJoin(known, ", "),
+      "; link the family's target, or ", HowToRegisterAClass()));
+}
+
+// The class name for (task, model_type of config).
+absl::StatusOr<std::string> ChooseClass(AutoTask task,
+                                        const PretrainedConfig& config) {
+  Registry& registry = TheRegistry();
+  absl::MutexLock lock(&registry.mutex);
+  auto found = registry.auto_classes.find({task, config.model_type()});
+  if (found == registry.auto_classes.end()) {
+    std::vector<std::string> known;
+    for (const auto& [key, names] : registry.auto_classes) {
+      if (key.first != task) continue;
+      known.push_back(
+          absl::StrCat(key.second, " (", absl::StrJoin(names, ", "), ")"));
+    }
+    return NoClassFor(task, config, known);
+  }
+  for (const std::string& architecture : config.architectures()) {
+    if (found->second.contains(architecture)) return architecture;
+  }
+  return *found->second.begin();
+}
+
+// The model's config, without the defaults of a family, which is what it
+// decides.
+absl::StatusOr<PretrainedConfig> ReadPlainConfig(
+    absl::string_view name_or_path, const FromPretrainedOptions& options) {
+  return ReadModelConfig(ConfigClass(), std::string(name_or_path), options);
 }
 
 }  // namespace
+
+absl::string_view AutoClassName(AutoTask task) {
+  switch (task) {
+    case AutoTask::kBase:
+      return "AutoModel";
+    case AutoTask::kPreTraining:
+      return "AutoModelForPreTraining";
+    case AutoTask::kMaskedLM:
+      return "AutoModelForMaskedLM";
+    case AutoTask::kCausalLM:
+      return "AutoModelForCausalLM";
+    case AutoTask::kSeq2SeqLM:
+      return "AutoModelForSeq2SeqLM";
+    case AutoTask::kSequenceClassification:
+      return "AutoModelForSequenceClassification";
+    case AutoTask::kTokenClassification:
+      return "AutoModelForTokenClassification";
+    case AutoTask::kQuestionAnswering:
+      return "AutoModelForQuestionAnswering";
+    case AutoTask::kMultipleChoice:
+      return "AutoModelForMultipleChoice";
+    case AutoTask::kNextSentencePrediction:
+      return "AutoModelForNextSentencePrediction";
+  }
+  return "AutoModel";
+}
 
 bool RegisterModel(const ModelClass* model_class) {
   Registry& registry = TheRegistry();
@@ -57,11 +118,11 @@ bool RegisterModel(const ModelClass* model_class) {
   return true;
 }
 
-bool RegisterAutoModel(absl::string_view model_type,
-                       absl::string_view class_name) {
+bool RegisterForAutoClass(AutoTask task, absl::string_view model_type,
+                          absl::string_view class_name) {
   Registry& registry = TheRegistry();
   absl::MutexLock lock(&registry.mutex);
-  registry.auto_models[std::string(model_type)] = std::string(class_name);
+  registry.auto_classes[{task, std::string(model_type)}].emplace(class_name);
   return true;
 }
 
@@ -86,22 +147,58 @@ absl::StatusOr<const ModelClass*> FindModelFor(const PretrainedConfig& config,
   return FindModel((*layout)->class_name);
 }
 
-absl::StatusOr<std::shared_ptr<PretrainedModel>> AutoModel::FromPretrained(
-    absl::string_view folder, const FromPretrainedOptions& options) {
-  // Without a family at first, for the model_type; LoadPretrained() adds the
-  // family's defaults to what was read here.
-  FromPretrainedOptions with_config = options;
-  if (!with_config.config.has_value()) {
-    absl::StatusOr<PretrainedConfig> stored =
-        PretrainedConfig::FromPretrained(folder);
-    if (!stored.ok()) return stored.status();
-    with_config.config = *std::move(stored);
-  }
-  absl::StatusOr<std::string> class_name = AutoClassName(*with_config.config);
+absl::StatusOr<const ModelClass*> FindAutoModel(
+    AutoTask task, const PretrainedConfig& config) {
+  absl::StatusOr<std::string> class_name = ChooseClass(task, config);
   if (!class_name.ok()) return class_name.status();
-  absl::StatusOr<const ModelClass*> model_class = FindModel(*class_name);
-  if (!model_class.ok()) return model_class.status();
-  return LoadPretrained(**model_class, folder, with_config);
+  return FindModel(*class_name);
 }
 
+absl::StatusOr<PretrainedConfig> AutoConfig::FromPretrained(
+    absl::string_view name_or_path, const FromPretrainedOptions& options) {
+  absl::StatusOr<PretrainedConfig> plain =
+      ReadPlainConfig(name_or_path, options);
+  if (!plain.ok()) return plain;
+  absl::StatusOr<const ConfigClass*> config_class =
+      FindConfigClass(plain->model_type());
+  if (!config_class.ok()) {
+    return absl::Status(config_class.status().code(),
+                        absl::StrCat(plain->file_name(), ": ",
+                                     config_class.status().message()));
+  }
+  PretrainedConfig config = plain->WithClass(**config_class);
+  for (const auto& [name, value] : options.kwargs.items()) {
+    config.Set(name, value);
+  }
+  config.Set("_name_or_path", std::string(name_or_path));
+  return config;
+}
+
+namespace auto_internal {
+
+absl::StatusOr<std::shared_ptr<PretrainedModel>> FromPretrained(
+    AutoTask task, absl::string_view name_or_path,
+    const FromPretrainedOptions& options) {
+  absl::Status status = CheckFromPretrainedOptions(options);
+  if (!status.ok()) return status;
+  // LoadPretrained() adds the family's defaults to what is read here.
+  absl::StatusOr<PretrainedConfig> config =
+      ReadPlainConfig(name_or_path, options);
+  if (!config.ok()) return config.status();
+  absl::StatusOr<const ModelClass*> model_class = FindAutoModel(task, *config);
+  if (!model_class.ok()) return model_class.status();
+  FromPretrainedOptions with_config = options;
+  with_config.config = *std::move(config);
+  return LoadPretrained(**model_class, name_or_path, with_config);
+}
+
+absl::StatusOr<std::shared_ptr<PretrainedModel>> FromConfig(
+    AutoTask task, const PretrainedConfig& config,
+    const FromConfigOptions& options) {
+  absl::StatusOr<const ModelClass*> model_class = FindAutoModel(task, config);
+  if (!model_class.ok()) return model_class.status();
+  return ModelFromConfig(**model_class, config, options);
+}
+
+}  // namespace auto_internal
 }  // namespace pretrained

@@ -11,6 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modeling/bert/bert_config.h"
+#include "modeling/bert/bert_lm_heads.h"
 #include "modeling/bert/bert_model.h"
 #include "modeling/model_layout.h"
 #include "modeling/pretrained_config.h"
@@ -69,14 +70,99 @@ TEST(AutoModelTest, AnUnknownModelTypeSaysWhatIsLinked) {
   const std::string folder = MakeTestFolder("unknown");
   const std::string path =
       WriteTestFile("unknown/config.json", R"({"model_type": "t5"})");
-  EXPECT_THAT(AutoModel::FromPretrained(folder),
-              StatusIs(absl::StatusCode::kNotFound,
-                       AllOf(HasSubstr(path), HasSubstr("model_type 't5'"),
-                             HasSubstr("(bert)"), HasSubstr("link"))));
+  EXPECT_THAT(
+      AutoModel::FromPretrained(folder),
+      StatusIs(absl::StatusCode::kNotFound,
+               AllOf(HasSubstr(path), HasSubstr("model_type 't5'"),
+                     HasSubstr("bert (BertModel)"), HasSubstr("link"))));
   WriteTestFile("unknown/config.json", "{}");
   EXPECT_THAT(
       AutoModel::FromPretrained(folder),
       StatusIs(absl::StatusCode::kNotFound, HasSubstr("model_type ''")));
+}
+
+TEST(AutoModelTest, CodeInACheckpointIsRefusedAndAWayShown) {
+  const std::string folder = MakeTestFolder("custom");
+  WriteTestFile("custom/config.json",
+                R"({"model_type": "mine",
+                    "auto_map": {"AutoModel": "mine.MyModel"}})");
+  EXPECT_THAT(AutoModel::FromPretrained(folder),
+              StatusIs(absl::StatusCode::kNotFound,
+                       AllOf(HasSubstr("'auto_map'"),
+                             HasSubstr("RegisterForAutoClass()"))));
+  EXPECT_THAT(AutoModel::FromPretrained(kBase, {.trust_remote_code = true}),
+              StatusIs(absl::StatusCode::kUnimplemented,
+                       AllOf(HasSubstr("trust_remote_code"),
+                             HasSubstr("RegisterForAutoClass()"))));
+}
+
+TEST(AutoModelTest, EachTaskHasItsClass) {
+  const PretrainedConfig config = *PretrainedConfig::FromPretrained(kBase);
+  const std::pair<AutoTask, const char*> cases[] = {
+      {AutoTask::kBase, "BertModel"},
+      {AutoTask::kPreTraining, "BertForPreTraining"},
+      {AutoTask::kMaskedLM, "BertForMaskedLM"},
+      {AutoTask::kCausalLM, "BertLMHeadModel"},
+      {AutoTask::kSequenceClassification, "BertForSequenceClassification"},
+      {AutoTask::kTokenClassification, "BertForTokenClassification"},
+      {AutoTask::kQuestionAnswering, "BertForQuestionAnswering"},
+      {AutoTask::kMultipleChoice, "BertForMultipleChoice"},
+      {AutoTask::kNextSentencePrediction, "BertForNextSentencePrediction"},
+  };
+  for (const auto& [task, class_name] : cases) {
+    SCOPED_TRACE(AutoClassName(task));
+    absl::StatusOr<const ModelClass*> found = FindAutoModel(task, config);
+    ASSERT_THAT(found, IsOk());
+    EXPECT_EQ((*found)->layout->class_name, class_name);
+  }
+  EXPECT_THAT(FindAutoModel(AutoTask::kSeq2SeqLM, config),
+              StatusIs(absl::StatusCode::kNotFound,
+                       AllOf(HasSubstr("AutoModelForSeq2SeqLM"),
+                             HasSubstr("'bert'"), HasSubstr("known: none"))));
+}
+
+TEST(AutoModelTest, ArchitecturesChooseAmongSeveralClasses) {
+  RegisterForAutoClass(AutoTask::kCausalLM, "two-classes", "BertModel");
+  RegisterForAutoClass(AutoTask::kCausalLM, "two-classes", "BertLMHeadModel");
+  const auto choose = [](const char* text) {
+    return FindAutoModel(AutoTask::kCausalLM, Config(text));
+  };
+  EXPECT_THAT(choose(R"({"model_type": "two-classes",
+                         "architectures": ["BertModel"]})"),
+              IsOkAndHolds(&BertModel::Class()));
+  EXPECT_THAT(choose(R"({"model_type": "two-classes"})"),
+              IsOkAndHolds(&BertLMHeadModel::Class()));
+}
+
+TEST(AutoModelTest, MakesANewModelFromAConfig) {
+  absl::StatusOr<PretrainedConfig> config =
+      AutoConfig::FromPretrained(kBase, {.kwargs = {{"num_labels", 5}}});
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->config_class().model_type, "bert");
+  auto model = AutoModelForTokenClassification::FromConfig(
+      *config, {.torch_dtype = "bfloat16", .seed = 3});
+  ASSERT_THAT(model, IsOk());
+  EXPECT_EQ((*model)->class_name(), "BertForTokenClassification");
+  EXPECT_EQ((*model)->dtype(), at::kBFloat16);
+  auto again = AutoModelForTokenClassification::FromConfig(
+      *config, {.torch_dtype = "bfloat16", .seed = 3});
+  ASSERT_THAT(again, IsOk());
+  const StateDict one = (*model)->state_dict();
+  const StateDict two = (*again)->state_dict();
+  ASSERT_EQ(one.size(), two.size());
+  for (size_t i = 0; i < one.size(); ++i) {
+    EXPECT_TRUE(at::equal(one[i].second, two[i].second)) << one[i].first;
+  }
+  EXPECT_EQ(one.back().second.size(0), 5) << "labels";
+}
+
+TEST(AutoConfigTest, AnUnknownModelTypeListsThoseThatAreKnown) {
+  const std::string folder = MakeTestFolder("unknown_config");
+  WriteTestFile("unknown_config/config.json", R"({"model_type": "mamba"})");
+  EXPECT_THAT(AutoConfig::FromPretrained(folder),
+              StatusIs(absl::StatusCode::kNotFound,
+                       AllOf(HasSubstr("unknown_config"), HasSubstr("'mamba'"),
+                             HasSubstr("bert"))));
 }
 
 TEST(AutoModelTest, AFolderThatIsNotThereIsNotFound) {

@@ -2,8 +2,12 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/status_matchers.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -11,7 +15,10 @@
 namespace pretrained {
 namespace {
 
+using ::absl_testing::IsOk;
+using ::absl_testing::StatusIs;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 using Names = std::vector<std::string>;
@@ -21,6 +28,14 @@ std::vector<NamedShape> Tensors(const Names& names) {
   std::vector<NamedShape> tensors;
   for (const std::string& name : names) tensors.push_back({name, {2, 3}});
   return tensors;
+}
+
+KeyMatches Match(const std::vector<NamedShape>& model,
+                 const std::vector<NamedShape>& checkpoint,
+                 const KeyMatchingOptions& options) {
+  absl::StatusOr<KeyMatches> matches = MatchKeys(model, checkpoint, options);
+  EXPECT_THAT(matches, IsOk());
+  return matches.ok() ? *std::move(matches) : KeyMatches();
 }
 
 // "model_name<-stored_name".
@@ -100,8 +115,8 @@ TEST(MatchKeysTest, GivesKeysTheBaseModelPrefixOrTakesIt) {
   for (const PrefixCase& test : cases) {
     SCOPED_TRACE(test.what);
     const KeyMatches matches =
-        MatchKeys(Tensors(test.model), Tensors(test.checkpoint),
-                  {.base_model_prefix = "bert"});
+        Match(Tensors(test.model), Tensors(test.checkpoint),
+              {.base_model_prefix = "bert"});
     EXPECT_EQ(Matched(matches), test.matched);
     EXPECT_EQ(matches.missing, test.missing);
     EXPECT_EQ(matches.unexpected, test.unexpected);
@@ -112,15 +127,15 @@ TEST(MatchKeysTest, GivesKeysTheBaseModelPrefixOrTakesIt) {
 
 TEST(MatchKeysTest, WithoutAPrefixKeysAreComparedAsTheyAre) {
   const KeyMatches matches =
-      MatchKeys(Tensors({"a"}), Tensors({"bert.a", ".a"}), {});
+      Match(Tensors({"a"}), Tensors({"bert.a", ".a"}), {});
   EXPECT_THAT(matches.missing, ElementsAre("a"));
   EXPECT_THAT(matches.unexpected, ElementsAre(".a", "bert.a"));
 }
 
 TEST(MatchKeysTest, ReadsLegacyNamesAndReportsTodays) {
   const KeyMatches matches =
-      MatchKeys(Tensors({"n.weight", "n.bias", "m.weight"}),
-                Tensors({"n.gamma", "n.beta", "old.gamma"}), {});
+      Match(Tensors({"n.weight", "n.bias", "m.weight"}),
+            Tensors({"n.gamma", "n.beta", "old.gamma"}), {});
   EXPECT_THAT(Matched(matches),
               ElementsAre("n.weight<-n.gamma", "n.bias<-n.beta"));
   EXPECT_THAT(matches.missing, ElementsAre("m.weight"));
@@ -131,7 +146,7 @@ TEST(MatchKeysTest, OfBothSpellingsTodaysWinsInWhateverOrder) {
   for (const Names& stored :
        {Names{"n.gamma", "n.weight"}, Names{"n.weight", "n.gamma"}}) {
     const KeyMatches matches =
-        MatchKeys(Tensors({"n.weight"}), Tensors(stored), {});
+        Match(Tensors({"n.weight"}), Tensors(stored), {});
     EXPECT_THAT(Matched(matches), ElementsAre("n.weight<-n.weight"));
     EXPECT_THAT(matches.unexpected, IsEmpty());
   }
@@ -139,8 +154,8 @@ TEST(MatchKeysTest, OfBothSpellingsTodaysWinsInWhateverOrder) {
 
 TEST(MatchKeysTest, LegacyNamesAndPrefixesGoTogether) {
   const KeyMatches matches =
-      MatchKeys(Tensors({"n.weight"}), Tensors({"bert.n.gamma"}),
-                {.base_model_prefix = "bert"});
+      Match(Tensors({"n.weight"}), Tensors({"bert.n.gamma"}),
+            {.base_model_prefix = "bert"});
   EXPECT_THAT(Matched(matches), ElementsAre("n.weight<-bert.n.gamma"));
 }
 
@@ -152,7 +167,7 @@ TEST(MatchKeysTest, OtherShapesAreMismatchedAndGetNoValue) {
                                               {"bert.rows", {2, 3}},
                                               {"bert.same", {2, 3}}};
   const KeyMatches matches =
-      MatchKeys(model, checkpoint, {.base_model_prefix = "bert"});
+      Match(model, checkpoint, {.base_model_prefix = "bert"});
   EXPECT_THAT(Matched(matches), ElementsAre("same<-bert.same"));
   ASSERT_EQ(matches.mismatched.size(), 3u);
   EXPECT_EQ(matches.mismatched[0].name, "bert.rows");
@@ -170,15 +185,74 @@ TEST(MatchKeysTest, OldBuffersAreIgnoredUnderTheCheckpointsName) {
   options.ignored_buffers = {"embeddings.position_ids"};
   for (const char* prefix : {"", "bert."}) {
     const KeyMatches matches =
-        MatchKeys(Tensors({"a"}),
-                  Tensors({absl::StrCat(prefix, "a"),
-                           absl::StrCat(prefix, "embeddings.position_ids"),
-                           absl::StrCat(prefix, "other.position_ids")}),
-                  options);
+        Match(Tensors({"a"}),
+              Tensors({absl::StrCat(prefix, "a"),
+                       absl::StrCat(prefix, "embeddings.position_ids"),
+                       absl::StrCat(prefix, "other.position_ids")}),
+              options);
     EXPECT_THAT(matches.missing, IsEmpty());
     EXPECT_THAT(matches.unexpected,
                 ElementsAre(absl::StrCat(prefix, "other.position_ids")));
   }
+}
+
+TEST(MatchKeysTest, WhatIsTiedToSomethingStoredIsNotMissing) {
+  const std::vector<NamedShape> model = Tensors({"bert.in", "out", "other"});
+  KeyMatchingOptions options{.base_model_prefix = "bert",
+                             .tied = {{"bert.in", "out"}}};
+  for (const char* stored : {"bert.in", "out"}) {
+    SCOPED_TRACE(stored);
+    const KeyMatches matches =
+        Match(model, Tensors({stored, "bert.x"}), options);
+    EXPECT_THAT(matches.missing, ElementsAre("other"));
+    EXPECT_THAT(matches.without_value, ElementsAre("other"));
+  }
+  const KeyMatches neither = Match(model, Tensors({"bert.x"}), options);
+  EXPECT_THAT(neither.missing, ElementsAre("bert.in", "other", "out"));
+  EXPECT_THAT(neither.without_value, ElementsAre("bert.in", "out", "other"));
+}
+
+TEST(MatchKeysTest, OfATieWhoseStoredShapeIsAnotherNothingIsDrawnTwice) {
+  const KeyMatches matches =
+      Match(Tensors({"in", "out"}), {{"in", {2, 3}}, {"out", {9, 9}}},
+            {.tied = {{"in", "out"}}});
+  ASSERT_EQ(matches.mismatched.size(), 1u);
+  EXPECT_EQ(matches.mismatched[0].name, "out");
+  EXPECT_THAT(matches.without_value, IsEmpty());
+}
+
+TEST(MatchKeysTest, IgnoredKeysAreNotReported) {
+  const KeyMatches matches =
+      Match(Tensors({"a.bias", "a.weight"}), Tensors({"a.ghost", "a.old.bias"}),
+            {.ignore_missing = {R"(\.bias$)"}, .ignore_unexpected = {"old"}});
+  EXPECT_THAT(matches.missing, ElementsAre("a.weight"));
+  EXPECT_THAT(matches.unexpected, ElementsAre("a.ghost"));
+  EXPECT_THAT(matches.without_value, ElementsAre("a.bias", "a.weight"));
+  EXPECT_THAT(MatchKeys({}, {}, {.ignore_missing = {"("}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("'('")));
+}
+
+TEST(MatchKeysTest, AnIndexDecidesWhatIsReported) {
+  KeyMatchingOptions options;
+  options.reported_keys = {"kept", "ghost", "promised"};
+  const KeyMatches matches = Match(Tensors({"kept", "unlisted", "promised"}),
+                                   Tensors({"kept", "unlisted"}), options);
+  EXPECT_THAT(matches.missing, ElementsAre("unlisted"));
+  EXPECT_THAT(matches.unexpected, ElementsAre("ghost"));
+  EXPECT_THAT(Matched(matches), ElementsAre("kept<-kept", "unlisted<-unlisted"))
+      << "what a shard holds is taken all the same";
+  EXPECT_THAT(matches.absent_from_shards, ElementsAre("promised"));
+}
+
+TEST(MatchKeysTest, AHeadBesideABaseWithoutPrefixIsNoticed) {
+  const KeyMatches matches =
+      Match(Tensors({"bert.a", "classifier"}), Tensors({"a", "classifier"}),
+            {.base_model_prefix = "bert"});
+  EXPECT_EQ(matches.head_without_prefix, "classifier");
+  EXPECT_EQ(Match(Tensors({"bert.a", "classifier"}), Tensors({"a", "b"}),
+                  {.base_model_prefix = "bert"})
+                .head_without_prefix,
+            "");
 }
 
 // Every name of the model is matched, or without a value; every stored one
@@ -191,7 +265,7 @@ TEST(MatchKeysTest, EveryNameIsAccountedFor) {
     if (i % 3 == 0) stored.push_back(absl::StrCat("bert.layer.", i));
   }
   const KeyMatches matches =
-      MatchKeys(Tensors(model), Tensors(stored), {.base_model_prefix = "bert"});
+      Match(Tensors(model), Tensors(stored), {.base_model_prefix = "bert"});
   EXPECT_EQ(matches.matched.size(), 50u);  // Multiples of six.
   EXPECT_EQ(matches.matched.size() + matches.without_value.size(),
             model.size());

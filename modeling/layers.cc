@@ -3,11 +3,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "ATen/ops/addmm.h"
 #include "ATen/ops/dropout.h"
 #include "ATen/ops/embedding.h"
 #include "ATen/ops/layer_norm.h"
 #include "ATen/ops/linear.h"
+#include "ATen/ops/rsqrt.h"
 #include "absl/log/absl_check.h"
 #include "modeling/activations.h"
 #include "modeling/module.h"
@@ -41,6 +44,32 @@ OneTensor LayerNorm::Forward(const OneTensor& input) {
   const at::Tensor& weight = parameter("weight");
   return {at::layer_norm(input.value, weight.sizes(), weight, parameter("bias"),
                          eps_)};
+}
+
+RmsNorm::RmsNorm(const ModuleNode& node, const ModuleOptions& options,
+                 double eps, ResultDtype result_dtype)
+    : CallableModule(node, options), eps_(eps), result_dtype_(result_dtype) {}
+
+OneTensor RmsNorm::Forward(const OneTensor& input) {
+  const at::Tensor& weight = parameter("weight");
+  const at::Tensor x = input.value.to(at::kFloat);
+  const at::Tensor variance = x.pow(2).mean(-1, /*keepdim=*/true);
+  const bool is_llama = result_dtype_ == ResultDtype::kOfInput;
+  // T5 scales what came in, LLaMA its float32 form.
+  const at::Tensor scaled =
+      (is_llama ? x : input.value) * at::rsqrt(variance + eps_);
+  if (is_llama) return {weight * scaled.to(input.value.scalar_type())};
+  const at::ScalarType type = weight.scalar_type();
+  const bool half = type == at::kHalf || type == at::kBFloat16;
+  return {weight * (half ? scaled.to(type) : scaled)};
+}
+
+OneTensor Conv1D::Forward(const OneTensor& input) {
+  const at::Tensor& weight = parameter("weight");
+  std::vector<int64_t> sizes = input.value.sizes().vec();
+  sizes.back() = weight.size(1);
+  const at::Tensor rows = input.value.reshape({-1, weight.size(0)});
+  return {at::addmm(parameter("bias"), rows, weight).view(sizes)};
 }
 
 Dropout::Dropout(const ModuleNode& node, const ModuleOptions& options,

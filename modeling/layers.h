@@ -56,6 +56,40 @@ class LayerNorm : public CallableModule<OneTensor, OneTensor> {
   double eps_;
 };
 
+// Over the last dimension, without a mean or a bias; in float32 whatever the
+// dtype of x, then times weight, in weight's dtype where that is half.
+// Matches: transformers 4.34 `LlamaRMSNorm` and `T5LayerNorm`.
+class RmsNorm : public CallableModule<OneTensor, OneTensor> {
+ public:
+  // kOfInput: the result has x's dtype before it meets weight (LLaMA).
+  // kOfWeight: it takes weight's dtype, if that is a half one (T5).
+  enum class ResultDtype { kOfInput, kOfWeight };
+
+  RmsNorm(const ModuleNode& node, const ModuleOptions& options, double eps,
+          ResultDtype result_dtype);
+
+  at::Tensor operator()(const at::Tensor& x) { return Call({x}).value; }
+
+ protected:
+  OneTensor Forward(const OneTensor& input) override;
+
+ private:
+  double eps_;
+  ResultDtype result_dtype_;
+};
+
+// y = x W + b, with W [in_features, out_features].
+// Matches: transformers 4.34 pytorch_utils.py `Conv1D`.
+class Conv1D : public CallableModule<OneTensor, OneTensor> {
+ public:
+  using CallableModule::CallableModule;
+
+  at::Tensor operator()(const at::Tensor& x) { return Call({x}).value; }
+
+ protected:
+  OneTensor Forward(const OneTensor& input) override;
+};
+
 // Does nothing in eval mode.
 class Dropout : public CallableModule<OneTensor, OneTensor> {
  public:
@@ -63,6 +97,11 @@ class Dropout : public CallableModule<OneTensor, OneTensor> {
           double probability);
 
   at::Tensor operator()(const at::Tensor& x) { return Call({x}).value; }
+
+  // What is dropped now: 0 in eval mode.
+  double active_probability() const {
+    return is_training() ? probability_ : 0.0;
+  }
 
  protected:
   OneTensor Forward(const OneTensor& input) override;

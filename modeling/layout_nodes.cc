@@ -36,6 +36,21 @@ ModuleNode LayerNormNode(std::string name, int64_t size) {
                          {.name = "bias", .shape = {size}}}};
 }
 
+ModuleNode RmsNormNode(std::string name, std::string class_name, int64_t size) {
+  return {.name = std::move(name),
+          .class_name = std::move(class_name),
+          .parameters = {{.name = "weight", .shape = {size}}}};
+}
+
+ModuleNode Conv1DNode(std::string name, int64_t in_features,
+                      int64_t out_features) {
+  return {
+      .name = std::move(name),
+      .class_name = "Conv1D",
+      .parameters = {{.name = "weight", .shape = {in_features, out_features}},
+                     {.name = "bias", .shape = {out_features}}}};
+}
+
 ModuleNode DropoutNode(std::string name) {
   return {.name = std::move(name), .class_name = "Dropout"};
 }

@@ -22,6 +22,14 @@ ModuleNode EmbeddingNode(std::string name, int64_t num_embeddings,
 // weight [size], bias [size].
 ModuleNode LayerNormNode(std::string name, int64_t size);
 
+// weight [size]; `class_name` as the family calls it: "LlamaRMSNorm".
+ModuleNode RmsNormNode(std::string name, std::string class_name, int64_t size);
+
+// GPT-2's linear layer, whose matrix lies the other way round: weight
+// [in_features, out_features], bias [out_features].
+ModuleNode Conv1DNode(std::string name, int64_t in_features,
+                      int64_t out_features);
+
 ModuleNode DropoutNode(std::string name);
 
 // The module of the activation that a config calls `activation`, which must

@@ -52,6 +52,20 @@ TEST(LayoutNodesTest, LayerNormHasWeightThenBias) {
   EXPECT_THAT(ParametersOf(node), ElementsAre("weight[32]", "bias[32]"));
 }
 
+TEST(LayoutNodesTest, RmsNormHasAWeightAndTheFamilysName) {
+  const ModuleNode node = RmsNormNode("norm", "LlamaRMSNorm", 32);
+  EXPECT_EQ(node.name, "norm");
+  EXPECT_EQ(node.class_name, "LlamaRMSNorm");
+  EXPECT_THAT(ParametersOf(node), ElementsAre("weight[32]"));
+}
+
+TEST(LayoutNodesTest, Conv1DHasInRowsAndOutColumns) {
+  const ModuleNode node = Conv1DNode("c_attn", 32, 96);
+  EXPECT_EQ(node.name, "c_attn");
+  EXPECT_EQ(node.class_name, "Conv1D");
+  EXPECT_THAT(ParametersOf(node), ElementsAre("weight[32,96]", "bias[96]"));
+}
+
 TEST(LayoutNodesTest, DropoutAndActivationsHoldNothing) {
   EXPECT_EQ(DropoutNode("dropout").class_name, "Dropout");
   EXPECT_THAT(ParametersOf(DropoutNode("dropout")), IsEmpty());

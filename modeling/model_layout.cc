@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -11,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "modeling/pretrained_config.h"
 
@@ -100,6 +102,62 @@ absl::StatusOr<const ConfigClass*> FindConfigClass(
   return absl::NotFoundError(
       absl::StrCat("model_type '", model_type,
                    "' is not known here; known: ", absl::StrJoin(known, ", ")));
+}
+
+absl::Status TieWordEmbeddings(const PretrainedConfig& config,
+                               absl::string_view input,
+                               absl::string_view output, ModelLayout& layout) {
+  absl::StatusOr<bool> tie = config.GetBool("tie_word_embeddings");
+  if (!tie.ok()) return tie.status();
+  absl::StatusOr<bool> torchscript = config.GetBool("torchscript");
+  if (!torchscript.ok()) return torchscript.status();
+  if (!*tie) {
+    layout.untied_weights.emplace_back(output);
+    return absl::OkStatus();
+  }
+  if (*torchscript) {
+    layout.cloned_weights.emplace_back(input, output);
+    return absl::OkStatus();
+  }
+  // What is tied already (T5's embeddings) gains a member.
+  for (std::vector<std::string>& group : layout.tree.tied) {
+    if (group[0] == input) {
+      group.emplace_back(output);
+      return absl::OkStatus();
+    }
+  }
+  layout.tree.tied.push_back({std::string(input), std::string(output)});
+  return absl::OkStatus();
+}
+
+ModelLayout SubmodelLayout(const ModelLayout& layout,
+                           absl::string_view child_name) {
+  ModelLayout child = layout;
+  child.tree.root = layout.tree.root.child(child_name);
+  child.tree.root.name.clear();
+  child.class_name = child.tree.root.class_name;
+  child.tree.tied.clear();
+  child.cloned_weights.clear();
+  child.untied_weights.clear();
+  const std::string prefix = absl::StrCat(child_name, ".");
+  for (const std::vector<std::string>& group : layout.tree.tied) {
+    std::vector<std::string> inside;
+    for (absl::string_view name : group) {
+      if (absl::ConsumePrefix(&name, prefix)) inside.emplace_back(name);
+    }
+    if (inside.size() > 1) child.tree.tied.push_back(std::move(inside));
+  }
+  return child;
+}
+
+absl::Status RefuseModelArguments(absl::string_view class_name,
+                                  const nlohmann::ordered_json& model_kwargs) {
+  if (model_kwargs.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      class_name, " has no argument ", model_kwargs.items().begin().key(), "=",
+      model_kwargs.items().begin().value().dump(
+          -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace),
+      "; it takes config attributes only"));
 }
 
 }  // namespace pretrained

@@ -20,4 +20,31 @@ void ModelOutput::Add(absl::string_view name,
   }
 }
 
+void ModelOutput::Add(absl::string_view name, const KeyValueCache& cache) {
+  for (size_t layer = 0; layer < cache.size(); ++layer) {
+    Add(absl::StrCat(name, ".", layer), cache[layer]);
+  }
+}
+
+ModelOutput BaseModelOutput::ToNamed() const {
+  ModelOutput named;
+  named.Add("last_hidden_state", last_hidden_state);
+  named.Add("past_key_values", past_key_values);
+  named.Add("hidden_states", hidden_states);
+  named.Add("attentions", attentions);
+  named.Add("cross_attentions", cross_attentions);
+  return named;
+}
+
+ModelOutput HeadOutput::ToNamed() const {
+  ModelOutput named;
+  named.Add("loss", loss);
+  named.Add("logits", logits);
+  named.Add("past_key_values", past_key_values);
+  named.Add("hidden_states", hidden_states);
+  named.Add("attentions", attentions);
+  named.Add("cross_attentions", cross_attentions);
+  return named;
+}
+
 }  // namespace pretrained

@@ -15,6 +15,13 @@ namespace pretrained {
 // A model's inputs by the names of forward's arguments: "input_ids", ..
 using NamedTensors = absl::flat_hash_map<std::string, at::Tensor>;
 
+// What one layer keeps for the next token: key and value of self-attention,
+// then, in a decoder with cross-attention, key and value of that; each
+// [batch, heads, tokens, head size].
+using LayerCache = std::vector<at::Tensor>;
+// One entry a layer; empty before the first token. The peer's past_key_values.
+using KeyValueCache = std::vector<LayerCache>;
+
 // What a forward is asked for beside the inputs; the config decides where
 // nothing is said.
 struct ForwardOptions {
@@ -39,6 +46,33 @@ struct ModelOutput {
   // Adds what is defined.
   void Add(absl::string_view name, const at::Tensor& tensor);
   void Add(absl::string_view name, const std::vector<at::Tensor>& tensors);
+  // As NAME.LAYER.INDEX.
+  void Add(absl::string_view name, const KeyValueCache& cache);
+};
+
+// What a model without a head returns, under the names of the peer's
+// BaseModelOutputWithPastAndCrossAttentions. What was not asked for is empty.
+struct BaseModelOutput {
+  at::Tensor last_hidden_state;  // [batch, tokens, hidden size]
+  KeyValueCache past_key_values;
+  std::vector<at::Tensor> hidden_states;     // layers + 1
+  std::vector<at::Tensor> attentions;        // layers
+  std::vector<at::Tensor> cross_attentions;  // layers
+
+  ModelOutput ToNamed() const;
+};
+
+// What a model with a head that makes logits returns: the peer's
+// MaskedLMOutput, CausalLMOutputWithPast, SequenceClassifierOutput and so on.
+struct HeadOutput {
+  at::Tensor loss;    // A scalar; undefined without labels.
+  at::Tensor logits;  // [batch, ..]
+  KeyValueCache past_key_values;
+  std::vector<at::Tensor> hidden_states;
+  std::vector<at::Tensor> attentions;
+  std::vector<at::Tensor> cross_attentions;
+
+  ModelOutput ToNamed() const;
 };
 
 }  // namespace pretrained

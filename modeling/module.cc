@@ -8,6 +8,7 @@
 #include "ATen/core/Tensor.h"
 #include "ATen/ops/empty.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
@@ -55,6 +56,7 @@ Module::Module(const ModuleNode& node, const ModuleOptions& options)
   }
   for (const TensorSpec& spec : node.buffers) {
     register_buffer(spec.name, Make(spec, options));
+    if (!spec.persistent) non_persistent_buffers_.insert(spec.name);
   }
 }
 
@@ -74,6 +76,10 @@ const at::Tensor& Module::buffer(absl::string_view name) const {
 
 bool Module::has_parameter(absl::string_view name) const {
   return parameters_.contains(std::string(name));
+}
+
+bool Module::is_persistent(absl::string_view buffer_name) const {
+  return !non_persistent_buffers_.contains(buffer_name);
 }
 
 at::Tensor* Module::Slot(absl::string_view name) {
@@ -168,6 +174,35 @@ absl::Status Module::ReplaceTensors(
           module.SetOwnTensor(key, replacement->second);
         }
       }
+    }
+  });
+  return absl::OkStatus();
+}
+
+absl::Status Module::TieTensors(const std::vector<std::string>& names) {
+  const absl::flat_hash_set<absl::string_view> wanted(names.begin(),
+                                                      names.end());
+  absl::flat_hash_map<std::string, at::Tensor> found;
+  for (NamedSlot& slot : TensorSlots()) {
+    if (!slot.is_buffer && wanted.contains(slot.name)) {
+      found.emplace(std::move(slot.name), std::move(slot.tensor));
+    }
+  }
+  absl::flat_hash_set<const c10::TensorImpl*> joined;
+  for (const std::string& name : names) {
+    auto slot = found.find(name);
+    if (slot == found.end()) {
+      return absl::NotFoundError(
+          absl::StrCat(class_name_, " has no parameter '", name, "' to tie"));
+    }
+    joined.insert(slot->second.unsafeGetTensorImpl());
+  }
+  if (joined.size() < 2) return absl::OkStatus();
+  const at::Tensor shared = found.at(names[0]);
+  ForEachModule([&](const std::string&, Module& module) {
+    for (const std::string& key : module.parameters_.keys()) {
+      at::Tensor* slot = module.parameters_.find(key);
+      if (joined.contains(slot->unsafeGetTensorImpl())) *slot = shared;
     }
   });
   return absl::OkStatus();

@@ -9,6 +9,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -62,6 +63,9 @@ class Module : public torch::nn::Module {
   const at::Tensor& buffer(absl::string_view name) const;
   // Whether there is such a parameter here, not in a child.
   bool has_parameter(absl::string_view name) const;
+  // Whether the buffer of that name here, not in a child, is part of the state
+  // dict: the layout says which ones are not.
+  bool is_persistent(absl::string_view buffer_name) const;
 
   // Runs around every Call() of this module: PreForward in the order in which
   // hooks were added, PostForward in the reverse.
@@ -80,6 +84,11 @@ class Module : public torch::nn::Module {
   // Many at once, in one walk.
   absl::Status ReplaceTensors(
       const absl::flat_hash_map<std::string, at::Tensor>& tensors);
+
+  // Makes the parameters of those full names below this module, and whatever is
+  // tied to them, one tensor: that of the first. kNotFound, naming it, for a
+  // name that does not exist.
+  absl::Status TieTensors(const std::vector<std::string>& names);
 
   // Every module of this library below and including this one, pre-order.
   void ForEachModule(
@@ -117,6 +126,7 @@ class Module : public torch::nn::Module {
   at::Tensor* Slot(absl::string_view name);
 
   std::string class_name_;
+  absl::flat_hash_set<std::string> non_persistent_buffers_;
   std::vector<std::shared_ptr<ModuleHook>> hooks_;
 };
 

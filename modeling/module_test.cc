@@ -197,6 +197,19 @@ TEST(ModuleTest, HasOnlyItsOwnParameters) {
   EXPECT_DEATH(root->first->buffer("weight"), "Scale has no buffer weight");
 }
 
+TEST(ModuleTest, TellsWhichBuffersTheStateDictHas) {
+  ModuleNode node = ScaleNode("scale");
+  node.buffers.push_back({.name = "mean", .shape = {3}});
+  const auto scale = std::make_shared<Scale>(node, ModuleOptions{});
+  EXPECT_FALSE(scale->is_persistent("ids"));
+  EXPECT_TRUE(scale->is_persistent("mean"));
+  ASSERT_THAT(scale->ReplaceTensor("ids", at::ones({1, 3})), IsOk());
+  EXPECT_FALSE(scale->is_persistent("ids")) << "after replacing it";
+  // As in torch, where nothing else is said.
+  scale->register_buffer("own", at::zeros({1}));
+  EXPECT_TRUE(scale->is_persistent("own"));
+}
+
 // Writes down when it runs, and adds to what passes.
 class AddingHook : public ModuleHook {
  public:

@@ -1,11 +1,8 @@
 #include "modeling/pretrained_config.h"
 
-#include <array>
-#include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -14,8 +11,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "modeling/config_json.h"
 #include "nlohmann/json.hpp"
 
 namespace pretrained {
@@ -23,15 +22,24 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// A config is a page of text; more than this is something else.
-constexpr int64_t kMaxConfigBytes = 64 << 20;
-constexpr int kMaxDepth = 256;
-// Enough for ImageNet-21k, whose labels are two objects of 21,841 keys.
-constexpr int64_t kMaxSteps = int64_t{1} << 29;
-
 // Is not stored: it is the number of entries that `id2label` has.
 constexpr absl::string_view kNumLabels = "num_labels";
-constexpr int64_t kMaxLabels = 1 << 14;
+// What FromJsonString() reads back; ImageNet-21k has 21,841.
+constexpr int64_t kMaxLabels = 23'000;
+
+// Set on a config by the peer's loader or by its classes; never written.
+constexpr absl::string_view kNotWritten[] = {
+    "_auto_class", "_commit_hash", "_flash_attn_2_enabled", "xla_device"};
+
+// The argument of the peer's constructor, and what it becomes.
+constexpr absl::string_view kNameArgument = "name_or_path";
+constexpr absl::string_view kNameAttribute = "_name_or_path";
+
+// Dicts that have integers for keys in Python.
+constexpr std::initializer_list<const char*> kIntegerKeyed = {"id2label",
+                                                              "pruned_heads"};
+
+constexpr char kVersionKey[] = "transformers_version";
 
 // What `PretrainedConfig.__init__` of 4.34 gives every config.
 const Json& BaseDefaults() {
@@ -58,80 +66,65 @@ const Json& BaseDefaults() {
     "prefix": null, "bos_token_id": null, "pad_token_id": null,
     "eos_token_id": null, "sep_token_id": null,
     "decoder_start_token_id": null, "task_specific_params": null,
-    "problem_type": null, "_name_or_path": ""
+    "problem_type": null, "_name_or_path": "", "model_type": ""
   })json"));
   return *defaults;
 }
 
-// Refuses nesting that would exhaust the stack of whoever walks the value, and
-// objects of more keys than are put in within seconds: those that keep their
-// order are searched from front to back, at each key.
-class Limits {
- public:
-  bool Allow(int depth, Json::parse_event_t event) {
-    if (!broken_.empty()) return false;
-    if (depth > kMaxDepth) {
-      broken_ = absl::StrCat("nested more than ", kMaxDepth, " levels deep");
-    } else if (event == Json::parse_event_t::object_start) {
-      keys_[depth + 1] = 0;
-    } else if (event == Json::parse_event_t::key) {
-      steps_ += ++keys_[depth];
-      if (steps_ > kMaxSteps) {
-        broken_ = absl::StrCat("has an object of ", keys_[depth], " keys");
-      }
-    }
-    return broken_.empty();
+// `num_labels` labels without a name of their own.
+void PutLabels(int64_t num_labels, Json& attributes) {
+  Json::object_t id2label, label2id;
+  for (int64_t i = 0; i < num_labels; ++i) {
+    const std::string label = absl::StrCat("LABEL_", i);
+    // Unlike [], does not search what is there.
+    id2label.emplace_back(absl::StrCat(i), label);
+    label2id.emplace_back(label, i);
   }
-  const std::string& broken() const { return broken_; }
-
- private:
-  // Keys so far of the object that is open at each depth.
-  std::array<int64_t, kMaxDepth + 2> keys_ = {};
-  int64_t steps_ = 0;   // Of all searches.
-  std::string broken_;  // What was too much; empty when nothing was.
-};
-
-std::string Shown(const Json& value) {
-  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (text.size() > 80) text = absl::StrCat(text.substr(0, 77), "...");
-  return text;
+  attributes["id2label"] = std::move(id2label);
+  attributes["label2id"] = std::move(label2id);
 }
 
-absl::StatusOr<std::string> ReadConfigFile(const std::string& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (status.type() == std::filesystem::file_type::not_found) {
-    return absl::NotFoundError(absl::StrCat(
-        path,
-        ": there is no such file; a model folder holds a config.json "
-        "beside its weights: check the path"));
+// What the peer's constructor makes of the labels in a file: without id2label
+// there are `num_labels` new ones, with it there is no other default.
+void CompleteLabels(const Json& stored, Json& attributes) {
+  Json num_labels = 2;
+  if (stored.contains(kNumLabels)) num_labels = stored[kNumLabels];
+  attributes.erase(std::string(kNumLabels));
+  if (stored.contains("id2label") && !stored["id2label"].is_null()) {
+    if (!stored.contains("label2id")) attributes["label2id"] = nullptr;
+    return;
   }
-  if (status.type() != std::filesystem::file_type::regular) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path, ": is not a regular file",
-        error ? absl::StrCat(" (", error.message(), ")") : std::string()));
+  if (num_labels.is_number_integer() && num_labels >= 0 &&
+      num_labels <= kMaxLabels) {
+    PutLabels(num_labels.get<int64_t>(), attributes);
   }
-  const auto size = std::filesystem::file_size(path, error);
-  if (!error && size > kMaxConfigBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": ", size,
-                     " bytes are too many for a config; at "
-                     "most ",
-                     kMaxConfigBytes, " are read"));
+}
+
+// The keys of `object` as the integers that they are in Python.
+void NormaliseIntegerKeys(Json& object) {
+  if (!object.is_object()) return;
+  std::vector<std::string> keys;
+  bool normal = true;
+  for (const auto& [key, value] : object.items()) {
+    int64_t number = 0;
+    if (!absl::SimpleAtoi(key, &number)) return;
+    keys.push_back(absl::StrCat(number));
+    normal = normal && keys.back() == key;
   }
-  std::ifstream file(path, std::ios::binary);
-  std::string text;
-  char block[1 << 14];
-  while (file && text.size() <= kMaxConfigBytes) {
-    file.read(block, sizeof(block));
-    text.append(block, file.gcount());
+  if (normal) return;
+  Json result = Json::object();
+  size_t i = 0;
+  for (const auto& [key, value] : object.items()) result[keys[i++]] = value;
+  object = std::move(result);
+}
+
+// torch.half is written as float16.
+void NormaliseDtype(Json& dtype) {
+  for (const auto& [alias, name] : {std::pair{"half", "float16"},
+                                    {"float", "float32"},
+                                    {"double", "float64"}}) {
+    if (dtype == alias) dtype = name;
   }
-  if (!file.eof()) {
-    return absl::PermissionDeniedError(
-        absl::StrCat(path, ": cannot be read: ", std::strerror(errno),
-                     "; check its permissions"));
-  }
-  return text;
 }
 
 }  // namespace
@@ -141,12 +134,16 @@ PretrainedConfig::PretrainedConfig(ConfigClass config_class)
 
 absl::StatusOr<PretrainedConfig> PretrainedConfig::FromPretrained(
     absl::string_view folder, ConfigClass config_class) {
+  const std::string path(folder);
   std::error_code error;
-  if (!std::filesystem::is_directory(std::string(folder), error)) {
+  if (std::filesystem::is_regular_file(path, error)) {
+    return FromJsonFile(path, std::move(config_class));
+  }
+  if (!std::filesystem::is_directory(path, error)) {
     return absl::NotFoundError(absl::StrCat(
         folder,
         ": there is no such folder; expected a folder with config.json "
-        "and weights"));
+        "and weights, or the path of a config"));
   }
   return FromJsonFile(absl::StrCat(folder, "/config.json"),
                       std::move(config_class));
@@ -164,30 +161,9 @@ absl::StatusOr<PretrainedConfig> PretrainedConfig::FromJsonString(
     ConfigClass config_class) {
   PretrainedConfig config(std::move(config_class));
   config.file_name_ = std::string(file_name);
-  Limits limits;
-  Json json = Json::parse(
-      text.begin(), text.end(),
-      [&limits](int depth, Json::parse_event_t event, Json&) {
-        return limits.Allow(depth, event);
-      },
-      /*allow_exceptions=*/false);
-  if (!limits.broken().empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file_name, ": ", limits.broken(),
-                     ", which no config is; check that it is one"));
-  }
-  if (json.is_discarded()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        file_name,
-        ": is not valid JSON; save the config again, or check that "
-        "the download is complete"));
-  }
-  if (!json.is_object()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file_name, ": holds a JSON ", json.type_name(),
-                     ", but a config is an object of attributes"));
-  }
-  config.Adopt(std::move(json));
+  absl::StatusOr<Json> json = ParseConfigObject(text, file_name);
+  if (!json.ok()) return json.status();
+  config.Adopt(*std::move(json));
   return config;
 }
 
@@ -198,19 +174,24 @@ PretrainedConfig PretrainedConfig::WithClass(ConfigClass config_class) const {
   return config;
 }
 
-// A file may spell a mapped attribute by its standard name, which then counts.
+// A file may spell a mapped attribute by its standard name, which then counts;
+// `name_or_path` is that of an argument, which the attribute overrides.
 void PretrainedConfig::Adopt(Json json) {
-  if (class_.attribute_map.empty()) {
+  if (class_.attribute_map.empty() && !json.contains(kNameArgument)) {
     stored_ = std::move(json);
     return;
   }
   for (const auto& [name, value] : json.items()) {
     const std::string key = StoredName(name);
-    if (key != name || !stored_.contains(key)) stored_[key] = value;
+    const bool counts = name == kNameArgument    ? false
+                        : name == kNameAttribute ? true
+                                                 : key != name;
+    if (counts || !stored_.contains(key)) stored_[key] = value;
   }
 }
 
 std::string PretrainedConfig::StoredName(absl::string_view name) const {
+  if (name == kNameArgument) return std::string(kNameAttribute);
   auto mapped = class_.attribute_map.find(std::string(name));
   return mapped == class_.attribute_map.end() ? std::string(name)
                                               : mapped->second;
@@ -242,6 +223,11 @@ void PretrainedConfig::Set(absl::string_view name, Json value) {
     SetNumLabels(value.get<int64_t>());
     return;
   }
+  // In a file, labels without label2id have none; set later, they leave it.
+  if (name == "id2label" && !IsSet("label2id")) {
+    Json label2id = Get("label2id");
+    stored_["label2id"] = std::move(label2id);
+  }
   stored_[StoredName(name)] = std::move(value);
 }
 
@@ -250,73 +236,89 @@ void PretrainedConfig::SetNumLabels(int64_t num_labels) {
   const Json& present = Get("id2label");
   if (present.is_object() && static_cast<int64_t>(present.size()) == num_labels)
     return;
-  Json id2label = Json::object();
-  Json label2id = Json::object();
-  for (int64_t i = 0; i < num_labels; ++i) {
-    const std::string label = absl::StrCat("LABEL_", i);
-    id2label[absl::StrCat(i)] = label;
-    label2id[label] = i;
+  PutLabels(num_labels, stored_);
+}
+
+Json PretrainedConfig::Attributes() const {
+  Json all = BaseDefaults();
+  all.update(class_.defaults);
+  if (!class_.model_type.empty()) all["model_type"] = class_.model_type;
+  for (const auto& [name, value] : stored_.items()) {
+    if (name != "model_type" || class_.model_type.empty()) all[name] = value;
   }
-  stored_["id2label"] = std::move(id2label);
-  stored_["label2id"] = std::move(label2id);
+  CompleteLabels(stored_, all);
+  for (const char* name : kIntegerKeyed) NormaliseIntegerKeys(all[name]);
+  NormaliseDtype(all["torch_dtype"]);
+  if (class_.derive != nullptr) class_.derive(all);
+  for (const absl::string_view name : kNotWritten) {
+    all.erase(std::string(name));
+  }
+  all[kVersionKey] = kTransformersVersion;
+  return all;
+}
+
+Json PretrainedConfig::ToJson(bool use_diff) const {
+  Json all = Attributes();
+  if (!use_diff) return all;
+  const Json of_class = PretrainedConfig(class_).Attributes();
+  const auto differs = [](const Json& defaults, const std::string& name,
+                          const Json& value, bool if_absent) {
+    const auto found = defaults.find(name);
+    return found == defaults.end() ? if_absent : !PythonEqual(*found, value);
+  };
+  Json written = Json::object();
+  for (const auto& [name, value] : all.items()) {
+    if (name == kVersionKey || differs(BaseDefaults(), name, value, true) ||
+        differs(of_class, name, value, false)) {
+      written[name] = value;
+    }
+  }
+  return written;
+}
+
+std::string PretrainedConfig::ToJsonString(bool use_diff) const {
+  return PythonJson(ToJson(use_diff), kIntegerKeyed);
+}
+
+absl::Status PretrainedConfig::SavePretrained(const std::string& folder) const {
+  return WriteConfigFile(folder, "config.json", ToJsonString());
+}
+
+ConfigAttribute PretrainedConfig::Attribute(absl::string_view name) const {
+  return {file_name_, StoredName(name), Get(name)};
 }
 
 absl::Status PretrainedConfig::BadValue(absl::string_view name,
                                         absl::string_view expected) const {
-  return absl::InvalidArgumentError(
-      absl::StrCat(file_name_, ": '", StoredName(name), "' is ",
-                   Shown(Get(name)), ", but ", expected));
+  return Attribute(name).Bad(expected);
 }
 
 absl::StatusOr<int64_t> PretrainedConfig::GetInt(absl::string_view name) const {
-  const Json& value = Get(name);
-  if (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX) {
-    return BadValue(name, "a 64-bit integer is expected");
-  }
-  if (!value.is_number_integer()) {
-    return BadValue(name, "an integer is expected");
-  }
-  return value.get<int64_t>();
+  return Attribute(name).Int();
 }
 
 absl::StatusOr<std::optional<int64_t>> PretrainedConfig::GetOptionalInt(
     absl::string_view name) const {
-  if (Get(name).is_null()) return std::nullopt;
-  return GetInt(name);
+  return Attribute(name).OptionalInt();
 }
 
 absl::StatusOr<double> PretrainedConfig::GetDouble(
     absl::string_view name) const {
-  const Json& value = Get(name);
-  if (!value.is_number()) return BadValue(name, "a number is expected");
-  return value.get<double>();
+  return Attribute(name).Double();
 }
 
 absl::StatusOr<bool> PretrainedConfig::GetBool(absl::string_view name) const {
-  const Json& value = Get(name);
-  if (!value.is_boolean()) return BadValue(name, "true or false is expected");
-  return value.get<bool>();
+  return Attribute(name).Bool();
 }
 
 absl::StatusOr<std::string> PretrainedConfig::GetString(
     absl::string_view name) const {
-  const Json& value = Get(name);
-  if (!value.is_string()) return BadValue(name, "a string is expected");
-  return value.get<std::string>();
+  return Attribute(name).String();
 }
 
 absl::StatusOr<std::vector<std::string>> PretrainedConfig::GetStrings(
     absl::string_view name) const {
-  const Json& value = Get(name);
-  std::vector<std::string> strings;
-  if (value.is_null()) return strings;
-  for (const Json& item : value.is_array() ? value : Json::array({value})) {
-    if (!item.is_string()) {
-      return BadValue(name, "a list of strings is expected");
-    }
-    strings.push_back(item.get<std::string>());
-  }
-  return strings;
+  return Attribute(name).Strings();
 }
 
 std::string PretrainedConfig::model_type() const {
@@ -336,7 +338,7 @@ int64_t PretrainedConfig::num_labels() const {
   return 2;
 }
 
-std::string PretrainedConfig::ToJsonString() const {
+std::string PretrainedConfig::StoredJsonString() const {
   return stored_.dump(2, ' ', /*ensure_ascii=*/true,
                       Json::error_handler_t::replace) +
          "\n";

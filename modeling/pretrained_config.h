@@ -14,6 +14,12 @@
 
 namespace pretrained {
 
+struct ConfigAttribute;
+
+// The release whose config.json and generation_config.json are written; both
+// say so under `transformers_version`.
+inline constexpr char kTransformersVersion[] = "4.34.0";
+
 // What a family adds to every config: its defaults, and its own names for the
 // standard attributes.
 struct ConfigClass {
@@ -22,6 +28,10 @@ struct ConfigClass {
   nlohmann::ordered_json defaults = nlohmann::ordered_json::object();
   // Standard name to the family's: {"hidden_size", "n_embd"} for GPT-2.
   std::map<std::string, std::string> attribute_map;
+  // Sets attributes that the family's constructor derives from others, among
+  // all attributes by their stored names; may be null. Saving writes them too:
+  // T5's is_gated_act.
+  void (*derive)(nlohmann::ordered_json& attributes) = nullptr;
 };
 
 // A model's configuration, config.json: attributes by name over the family's
@@ -32,23 +42,24 @@ struct ConfigClass {
 //   absl::StatusOr<int64_t> size = config->GetInt("hidden_size");
 //   config->Set("output_attentions", true);
 //   std::string text = config->ToJsonString();
+//   absl::Status saved = config->SavePretrained("my-model");
 //
-// What the file says is kept, keys this library never heard of included, in the
-// order of the file; ToJsonString() writes that and nothing that was not read
-// or set. A standard name that the family has another one for becomes that.
+// What the file says is kept, keys this library never heard of included. A
+// standard name that the family has another one for becomes that.
 // Errors: a value of another JSON type is kInvalidArgument with the file, the
 //     key and what was found.
 // Threads: as a value; const use from several threads is safe.
 // Matches: transformers 4.34 configuration_utils.py `PretrainedConfig`.
-// Differs: keeps the order of keys, where 4.34 sorts; writes no
-//     `transformers_version` of its own.
+// Differs: a config of no family keeps its `model_type`; what a constructor
+//     derives (ConfigClass::derive) follows what is set afterwards; an integer
+//     of more than 64 bits is written as a float.
 class PretrainedConfig {
  public:
   // Every default and nothing else.
   explicit PretrainedConfig(ConfigClass config_class = {});
 
-  // Reads `folder`/config.json. kNotFound if there is none; kInvalidArgument if
-  // it is not a JSON object.
+  // Reads `folder`/config.json, or `folder` itself where that is a file.
+  // kNotFound if there is none; kInvalidArgument if it is not a JSON object.
   static absl::StatusOr<PretrainedConfig> FromPretrained(
       absl::string_view folder, ConfigClass config_class = {});
   // Reads that very file.
@@ -93,8 +104,20 @@ class PretrainedConfig {
   const std::string& file_name() const { return file_name_; }
   const ConfigClass& config_class() const { return class_; }
 
-  // Two-space indented JSON with a final newline.
-  std::string ToJsonString() const;
+  // config.json as 4.34 writes it, to the byte: sorted, two spaces a level,
+  // with `transformers_version`. With `use_diff` only what the family's classes
+  // add to every config, or what differs from every config's defaults or from
+  // the family's.
+  // Matches: `to_json_string`, and for ToJson() `to_diff_dict` and `to_dict`.
+  std::string ToJsonString(bool use_diff = true) const;
+  nlohmann::ordered_json ToJson(bool use_diff = true) const;
+  // Writes that into `folder`/config.json; the folder is made if it is missing.
+  // kInvalidArgument if it is a file; else as the file system has it.
+  absl::Status SavePretrained(const std::string& folder) const;
+
+  // What was read or set and nothing else, in its order: for programs that pass
+  // on a config whose family they do not know.
+  std::string StoredJsonString() const;
 
   // Starts an error about `name`: kInvalidArgument "config.json: 'name' is
   // <value>, but <expected>".
@@ -103,7 +126,10 @@ class PretrainedConfig {
 
  private:
   void Adopt(nlohmann::ordered_json json);
+  // All of them, as the peer's to_dict() has them.
+  nlohmann::ordered_json Attributes() const;
   std::string StoredName(absl::string_view name) const;
+  ConfigAttribute Attribute(absl::string_view name) const;
   void SetNumLabels(int64_t num_labels);
 
   ConfigClass class_;

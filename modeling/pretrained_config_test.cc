@@ -62,7 +62,7 @@ TEST(PretrainedConfigTest, HasTheDefaultsOfThePeerAndNoOthers) {
   EXPECT_THAT(config.architectures(), IsEmpty());
   EXPECT_FALSE(config.HasDefault("hidden_size"));
   EXPECT_TRUE(config.Get("hidden_size").is_null());
-  EXPECT_EQ(config.ToJsonString(), "{}\n");
+  EXPECT_EQ(config.StoredJsonString(), "{}\n");
 }
 
 TEST(PretrainedConfigTest, KeepsUnknownKeysValuesAndOrder) {
@@ -84,14 +84,14 @@ TEST(PretrainedConfigTest, KeepsUnknownKeysValuesAndOrder) {
   "model_type": "bert"
 }
 )";
-  EXPECT_EQ(Parsed(text).ToJsonString(), text);
+  EXPECT_EQ(Parsed(text).StoredJsonString(), text);
 }
 
 TEST(PretrainedConfigTest, SettingReplacesInPlaceAndAddsAtTheEnd) {
   PretrainedConfig config = Parsed(R"({"b": 1, "a": 2})");
   config.Set("b", 3);
   config.Set("new", Json::array());
-  EXPECT_EQ(Json::parse(config.ToJsonString()).dump(),
+  EXPECT_EQ(Json::parse(config.StoredJsonString()).dump(),
             R"({"b":3,"a":2,"new":[]})");
   config.Set("output_attentions", true);
   EXPECT_THAT(config.GetBool("output_attentions"), IsOkAndHolds(true));
@@ -120,7 +120,7 @@ TEST(PretrainedConfigTest, StandardNamesReachTheFamilysOwn) {
   EXPECT_TRUE(config.HasDefault("hidden_size"));
   config.Set("hidden_size", 64);
   EXPECT_THAT(config.GetInt("n_embd"), IsOkAndHolds(64));
-  EXPECT_FALSE(Json::parse(config.ToJsonString()).contains("hidden_size"));
+  EXPECT_FALSE(Json::parse(config.StoredJsonString()).contains("hidden_size"));
   config.Set("n_head", "many");
   EXPECT_THAT(config.GetInt("num_attention_heads"),
               StatusIs(absl::StatusCode::kInvalidArgument,
@@ -261,7 +261,7 @@ TEST(PretrainedConfigTest, RefusesMoreKeysThanItCanSearch) {
 TEST(PretrainedConfigTest, TheLastOfDuplicateKeysCounts) {
   const PretrainedConfig config = Parsed(R"({"a": 1, "b": 2, "a": 3})");
   EXPECT_THAT(config.GetInt("a"), IsOkAndHolds(3));
-  EXPECT_EQ(Json::parse(config.ToJsonString()).dump(), R"({"a":3,"b":2})");
+  EXPECT_EQ(Json::parse(config.StoredJsonString()).dump(), R"({"a":3,"b":2})");
 }
 
 TEST(PretrainedConfigTest, IntegersBeyond64BitsAreNumbersButNoIntegers) {
@@ -316,6 +316,26 @@ TEST(PretrainedConfigTest, ReadsAFolder) {
   EXPECT_EQ(config->file_name(), absl::StrCat(folder, "/config.json"));
 }
 
+TEST(PretrainedConfigTest, ReadsAFileOfAnyName) {
+  const std::string path = WriteTestFile("my_config", R"({"a": 1})");
+  absl::StatusOr<PretrainedConfig> config =
+      PretrainedConfig::FromPretrained(path);
+  ASSERT_THAT(config, IsOk());
+  EXPECT_THAT(config->GetInt("a"), IsOkAndHolds(1));
+  EXPECT_EQ(config->file_name(), path);
+}
+
+TEST(PretrainedConfigTest, NameOrPathIsTheNameOfAnAttribute) {
+  PretrainedConfig config = Parsed(R"({"name_or_path": "a"})");
+  EXPECT_THAT(config.GetString("_name_or_path"), IsOkAndHolds("a"));
+  EXPECT_TRUE(config.HasDefault("name_or_path"));
+  config.Set("name_or_path", "b");
+  EXPECT_THAT(config.GetString("_name_or_path"), IsOkAndHolds("b"));
+  EXPECT_THAT(Parsed(R"({"_name_or_path": "b", "name_or_path": "a"})")
+                  .GetString("name_or_path"),
+              IsOkAndHolds("b"));
+}
+
 TEST(PretrainedConfigTest, SaysWhatIsWrongWithAFolder) {
   const std::string empty = MakeTestFolder("empty");
   EXPECT_THAT(PretrainedConfig::FromPretrained(empty),
@@ -327,7 +347,7 @@ TEST(PretrainedConfigTest, SaysWhatIsWrongWithAFolder) {
       StatusIs(absl::StatusCode::kNotFound, HasSubstr("no such folder")));
   const std::string file = WriteTestFile("file", "{}");
   EXPECT_THAT(
-      PretrainedConfig::FromPretrained(file),
+      PretrainedConfig::FromPretrained(absl::StrCat(file, "/below")),
       StatusIs(absl::StatusCode::kNotFound, HasSubstr("no such folder")));
   const std::string nested = MakeTestFolder("nested");
   MakeTestFolder("nested/config.json");

@@ -7,16 +7,24 @@
 #include <utility>
 #include <vector>
 
-#include "absl/algorithm/container.h"
+#include "ATen/CPUGeneratorImpl.h"
+#include "ATen/core/grad_mode.h"
+#include "ATen/ops/empty.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/log/absl_check.h"
 #include "absl/log/absl_log.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
+#include "device_map/module_tree.h"
+#include "dtypes/dtype.h"
+#include "modeling/catch_torch.h"
 #include "modeling/flops.h"
+#include "modeling/save_pretrained.h"
+#include "modeling/state_dict.h"
+#include "modeling/tensor_bridge.h"
 #include "modeling/token_embeddings.h"
 
 namespace pretrained {
@@ -27,6 +35,74 @@ PretrainedModel::PretrainedModel(PretrainedConfig config, ModelLayout layout,
       config_(std::move(config)),
       layout_(std::move(layout)),
       hf_device_map_({{"", "cpu"}}) {}
+
+void PretrainedModel::PostInit() { TieWeights(); }
+
+StateDict PretrainedModel::state_dict() {
+  StateDict state_dict;
+  for (NamedSlot& slot : TensorSlots()) {
+    if (slot.is_buffer && !slot.owner->is_persistent(LastPart(slot.name))) {
+      continue;
+    }
+    state_dict.emplace_back(std::move(slot.name), std::move(slot.tensor));
+  }
+  return state_dict;
+}
+
+absl::StatusOr<SavedCheckpoint> PretrainedModel::SavePretrained(
+    const std::string& folder, const SavePretrainedOptions& options) {
+  absl::StatusOr<Dtype> saved_dtype = ToDtype(dtype());
+  if (!saved_dtype.ok()) return saved_dtype.status();
+  return SaveModel({.class_name = class_name(),
+                    .torch_dtype = std::string(DtypeName(*saved_dtype)),
+                    .config = config_,
+                    .generation_config = generation_config_,
+                    .tied_weights_keys = layout_.tied_weights_keys,
+                    .keys_to_ignore_on_save = layout_.keys_to_ignore_on_save,
+                    .state_dict = state_dict()},
+                   folder, options);
+}
+
+void PretrainedModel::TieWeights() {
+  // Layout and modules are written side by side, so that the names are there.
+  for (const std::vector<std::string>& group : layout_.tree.tied) {
+    ABSL_CHECK_OK(TieTensors(group));
+  }
+  if (layout_.cloned_weights.empty()) return;
+  absl::flat_hash_map<std::string, at::Tensor> tensors;
+  for (const NamedSlot& slot : TensorSlots()) tensors[slot.name] = slot.tensor;
+  for (const auto& [source, copy] : layout_.cloned_weights) {
+    ABSL_CHECK_OK(ReplaceTensor(copy, tensors.at(source).detach().clone()));
+  }
+}
+
+absl::Status PretrainedModel::InitWeights(std::optional<uint64_t> seed) {
+  return CatchTorch("initialising weights", [&]() -> absl::Status {
+    at::NoGradGuard no_grad;
+    std::optional<at::Generator> generator;
+    if (seed.has_value()) generator = at::detail::createCPUGenerator(*seed);
+    absl::flat_hash_map<std::string, at::Tensor> drawn;
+    absl::flat_hash_set<c10::TensorImpl*> seen;
+    for (const NamedSlot& slot : TensorSlots()) {
+      if (slot.is_buffer) continue;
+      if (!seen.insert(slot.tensor.unsafeGetTensorImpl()).second) continue;
+      at::Tensor tensor = at::empty(slot.tensor.sizes(),
+                                    slot.tensor.options().device(at::kCPU));
+      InitializeTensor({.name = slot.name,
+                        .owner = *slot.owner,
+                        .tensor = tensor,
+                        .generator = generator});
+      drawn.emplace(slot.name, std::move(tensor));
+    }
+    absl::Status status = ReplaceTensors(drawn);
+    if (!status.ok()) return status;
+    TieWeights();
+    ForEachModule([](const std::string&, Module& module) {
+      module.ComputeBuffers(at::kCPU);
+    });
+    return absl::OkStatus();
+  });
+}
 
 absl::Status PretrainedModel::PruneHeads(
     const std::map<int64_t, std::vector<int64_t>>& heads) {
@@ -39,8 +115,8 @@ absl::Status PretrainedModel::ResizeTokenEmbeddings(
   const std::string name = JoinPath(InputEmbeddingsPath(), "weight");
   absl::StatusOr<int64_t> rows = ResizeEmbeddingRows(
       *this, name, num_tokens, pad_to_multiple_of,
-      [this](const Module& owner, const at::Tensor& tensor) {
-        InitializeTensor("weight", owner, tensor);
+      [&](const Module& owner, const at::Tensor& tensor) {
+        InitializeTensor({.name = name, .owner = owner, .tensor = tensor});
       });
   if (!rows.ok()) return rows.status();
   config_.Set("vocab_size", *rows);
@@ -103,19 +179,6 @@ int64_t PretrainedModel::floating_point_ops(const NamedTensors& inputs,
                                             bool exclude_embeddings) {
   return FloatingPointOps(CountedTensors(), estimate_tokens(inputs),
                           exclude_embeddings);
-}
-
-absl::Status PretrainedModel::CheckInputNames(
-    const NamedTensors& inputs,
-    absl::Span<const absl::string_view> accepted) const {
-  for (const auto& [name, unused] : inputs) {
-    if (!absl::c_linear_search(accepted, name)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(class_name(), " has no input '", name,
-                       "'; it takes: ", absl::StrJoin(accepted, ", ")));
-    }
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace pretrained

@@ -8,18 +8,31 @@
 #include <utility>
 #include <vector>
 
+#include "ATen/core/Generator.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "c10/core/ScalarType.h"
+#include "checkpoint/save/save_checkpoint.h"
+#include "modeling/generation_config.h"
 #include "modeling/model_layout.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
 #include "modeling/parameter_counts.h"
 #include "modeling/pretrained_config.h"
+#include "modeling/save_pretrained.h"
+#include "modeling/state_dict.h"
 
 namespace pretrained {
+
+// A tensor on the CPU that is to get the values that a new model starts with.
+struct TensorToInitialize {
+  absl::string_view name;  // Full: "encoder.layer.0.output.dense.weight".
+  const Module& owner;     // The module that registers it.
+  at::Tensor tensor;
+  // Where random numbers come from; LibTorch's default one when absent.
+  std::optional<at::Generator> generator;
+};
 
 // A model of any class: a Module with its config, called by argument names.
 //
@@ -46,10 +59,48 @@ class PretrainedModel : public Module {
   virtual absl::StatusOr<ModelOutput> Call(
       const NamedTensors& inputs, const ForwardOptions& options = {}) = 0;
 
+  // Its tensors by name, in torch's order: parameters and persistent buffers,
+  // aliases of tied ones included.
+  StateDict state_dict();
+
+  // Writes config.json, generation_config.json and weights, so that
+  // LoadPretrained(), and transformers 4.34, load the model from there; see
+  // SaveModel(). Returns the names of the files. The model's own config is left
+  // as it is.
+  //
+  //   auto saved = (*model)->SavePretrained("my-model",
+  //                                         {.max_shard_size = "2GB"});
+  absl::StatusOr<SavedCheckpoint> SavePretrained(
+      const std::string& folder, const SavePretrainedOptions& options = {});
+
+  // How the model generates where nothing else is said; none for a class that
+  // cannot.
+  const std::optional<GenerationConfig>& generation_config() const {
+    return generation_config_;
+  }
+  void set_generation_config(std::optional<GenerationConfig> config) {
+    generation_config_ = std::move(config);
+  }
+
   // Draws a newly made tensor's values as the family initialises it.
   // Matches: the family's `_init_weights`.
-  virtual void InitializeTensor(absl::string_view name, const Module& owner,
-                                at::Tensor tensor) = 0;
+  virtual void InitializeTensor(const TensorToInitialize& target) const = 0;
+
+  // Called once when the model is built, before it has weights; the default
+  // ties them. A class that overrides it calls this one too.
+  // Matches: transformers 4.34 modeling_utils.py `post_init`.
+  virtual void PostInit();
+
+  // Makes parameters that the config ties (layout().tree.tied) one tensor: that
+  // of the first name. Copies the values of those that are copies instead.
+  // Matches: transformers 4.34 modeling_utils.py `tie_weights`.
+  void TieWeights();
+
+  // Draws every parameter anew, on the CPU, ties them, and computes buffers:
+  // a model as its constructor leaves it in Python. `seed` makes it repeatable;
+  // without one LibTorch's default generator is used.
+  // Matches: transformers 4.34 modeling_utils.py `init_weights`.
+  absl::Status InitWeights(std::optional<uint64_t> seed = std::nullopt);
 
   // Drops attention heads, by layer, for good. kUnimplemented for a family
   // without it.
@@ -62,6 +113,12 @@ class PretrainedModel : public Module {
   virtual absl::Status ResizeTokenEmbeddings(
       int64_t num_tokens,
       std::optional<int64_t> pad_to_multiple_of = std::nullopt);
+
+  // The path of the module that embeds tokens, "embeddings.word_embeddings",
+  // and of the one that turns states into logits over the vocabulary,
+  // "lm_head"; empty where there is none.
+  virtual std::string InputEmbeddingsPath() const = 0;
+  virtual std::string OutputEmbeddingsPath() const { return ""; }
 
   // Floating dtype of the parameters (of the first floating one).
   at::ScalarType dtype();
@@ -88,17 +145,10 @@ class PretrainedModel : public Module {
  protected:
   PretrainedConfig& mutable_config() { return config_; }
 
-  // The path of the module that embeds tokens, "embeddings.word_embeddings".
-  virtual std::string InputEmbeddingsPath() const = 0;
-
-  // kInvalidArgument if `inputs` has a name that `accepted` lacks.
-  absl::Status CheckInputNames(
-      const NamedTensors& inputs,
-      absl::Span<const absl::string_view> accepted) const;
-
  private:
   PretrainedConfig config_;
   ModelLayout layout_;
+  std::optional<GenerationConfig> generation_config_;
   std::vector<std::pair<std::string, std::string>> hf_device_map_;
 };
 

@@ -18,6 +18,7 @@
 #include "modeling/model_layout.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
+#include "modeling/named_inputs.h"
 #include "modeling/pretrained_config.h"
 
 namespace pretrained {
@@ -53,16 +54,19 @@ class TinyModel : public PretrainedModel {
 
   absl::StatusOr<ModelOutput> Call(const NamedTensors& inputs,
                                    const ForwardOptions&) override {
-    absl::Status status = CheckInputNames(inputs, {"input_ids", "mask"});
+    at::Tensor ids, mask;
+    NamedInputs named(class_name(), inputs);
+    named.Take("input_ids", ids);
+    named.Take("mask", mask);
+    absl::Status status = named.Finish();
     if (!status.ok()) return status;
     ModelOutput output;
-    output.Add("logits", (*head_)((*embed_)(inputs.at("input_ids"))));
+    output.Add("logits", (*head_)((*embed_)(ids)));
     return output;
   }
 
-  void InitializeTensor(absl::string_view, const Module&,
-                        at::Tensor tensor) override {
-    tensor.fill_(7.0);
+  void InitializeTensor(const TensorToInitialize& target) const override {
+    target.tensor.fill_(7.0);
   }
 
  protected:

@@ -1,16 +1,22 @@
 #include "modeling/tensor_bridge.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <vector>
 
+#include "ATen/Parallel.h"
 #include "ATen/core/Tensor.h"
 #include "ATen/ops/empty.h"
 #include "ATen/ops/from_blob.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "c10/core/ScalarType.h"
 #include "checkpoint/checkpoint.h"
@@ -32,6 +38,75 @@ absl::Span<char> BytesOf(const at::Tensor& tensor) {
 // Alignment that a load of one number needs; a complex one is two numbers.
 int64_t AlignmentOf(Dtype dtype) {
   return IsComplex(dtype) ? DtypeSize(dtype) / 2 : DtypeSize(dtype);
+}
+
+// Stored bytes that are read and converted at a time: little enough to stay in
+// a core's cache in between.
+constexpr int64_t kPieceBytes = int64_t{1} << 19;
+
+// Calls `work` for every i from 0 to `count` - 1, in as many threads as
+// LibTorch computes with, until one call fails; returns the error of one that
+// did.
+absl::Status ForEachInParallel(int64_t count,
+                               absl::FunctionRef<absl::Status(int64_t)> work) {
+  std::atomic<int64_t> next = 0;
+  absl::Mutex mutex;
+  absl::Status result;
+  const auto run = [&] {
+    for (int64_t i = next++; i < count; i = next++) {
+      absl::Status status = work(i);
+      if (status.ok()) continue;
+      next = count;
+      absl::MutexLock lock(&mutex);
+      result.Update(status);
+    }
+  };
+  const int64_t threads = std::min<int64_t>(count, at::get_num_threads());
+  std::vector<std::thread> others;
+  for (int64_t i = 1; i < threads; ++i) others.emplace_back(run);
+  run();
+  for (std::thread& thread : others) thread.join();
+  return result;
+}
+
+// Reads and converts a tensor in place piece by piece, so that it takes no more
+// memory than the result has.
+absl::Status ReadConvertedInPieces(const Checkpoint& checkpoint,
+                                   const TensorInfo& info, Dtype dtype,
+                                   char* destination) {
+  const int64_t stored_size = DtypeSize(info.dtype);
+  const int64_t piece = kPieceBytes / stored_size;
+  const int64_t elements = info.num_elements();
+  return ForEachInParallel(
+      (elements + piece - 1) / piece, [&](int64_t i) -> absl::Status {
+        thread_local std::vector<char> buffer;
+        buffer.resize(kPieceBytes);
+        const int64_t first = i * piece;
+        const int64_t count = std::min(piece, elements - first);
+        TensorInfo part = info;
+        part.shape = {count};
+        part.begin = info.begin + first * stored_size;
+        part.end = part.begin + count * stored_size;
+        absl::Status status = checkpoint.Read(
+            part, absl::MakeSpan(buffer.data(), count * stored_size));
+        if (!status.ok()) return status;
+        return Convert(info.dtype, buffer.data(), dtype,
+                       destination + first * DtypeSize(dtype), count);
+      });
+}
+
+// The same for any tensor.
+absl::Status ReadConverted(const Checkpoint& checkpoint, const TensorInfo& info,
+                           Dtype dtype, char* destination) {
+  if (info.in_place) {
+    return ReadConvertedInPieces(checkpoint, info, dtype, destination);
+  }
+  auto stored = std::make_unique_for_overwrite<char[]>(info.nbytes());
+  absl::Status status =
+      checkpoint.Read(info, absl::MakeSpan(stored.get(), info.nbytes()));
+  if (!status.ok()) return status;
+  return Convert(info.dtype, stored.get(), dtype, destination,
+                 info.num_elements());
 }
 
 }  // namespace
@@ -124,18 +199,10 @@ absl::StatusOr<at::Tensor> ReadTensor(const Checkpoint& checkpoint,
       [&]() -> absl::StatusOr<at::Tensor> {
         at::Tensor tensor = at::empty(Sizes(info.shape),
                                       at::dtype(ToScalarType(options.dtype)));
-        absl::Status status;
-        if (convert) {
-          auto stored = std::make_unique_for_overwrite<char[]>(info.nbytes());
-          status = checkpoint.Read(info,
-                                   absl::MakeSpan(stored.get(), info.nbytes()));
-          if (status.ok()) {
-            status = Convert(info.dtype, stored.get(), options.dtype,
-                             tensor.data_ptr(), tensor.numel());
-          }
-        } else {
-          status = checkpoint.Read(info, BytesOf(tensor));
-        }
+        absl::Status status =
+            convert ? ReadConverted(checkpoint, info, options.dtype,
+                                    static_cast<char*>(tensor.data_ptr()))
+                    : checkpoint.Read(info, BytesOf(tensor));
         if (!status.ok()) return status;
         return tensor;
       });

@@ -32,8 +32,10 @@ struct ReadOptions {
 };
 
 // One tensor of a checkpoint on the CPU, in `options.dtype`: mapped when that
-// is how it is stored, else read and converted (at most one tensor of scratch
-// memory). kUnimplemented for a conversion that is not between floating types.
+// is how it is stored, else read and converted, by as many threads as LibTorch
+// computes with (with scratch memory of the tensor's size only where it is not
+// stored in place). kUnimplemented for a conversion that is not between
+// floating types.
 absl::StatusOr<at::Tensor> ReadTensor(const Checkpoint& checkpoint,
                                       const TensorInfo& info,
                                       const ReadOptions& options);

@@ -2,21 +2,25 @@
 
 #include "ATen/core/Tensor.h"
 #include "ATen/core/grad_mode.h"
-#include "absl/strings/string_view.h"
+#include "device_map/module_tree.h"
 #include "modeling/layers.h"
 #include "modeling/module.h"
+#include "modeling/pretrained_model.h"
 
 namespace pretrained {
 
-void InitializeNormal(absl::string_view name, const Module& owner,
-                      double standard_deviation, at::Tensor tensor) {
+void InitializeNormal(const TensorToInitialize& target,
+                      double standard_deviation) {
   at::NoGradGuard no_grad;
-  if (name != "weight") {
+  at::Tensor tensor = target.tensor;
+  const Module& owner = target.owner;
+  if (LastPart(target.name) != "weight") {
     tensor.zero_();
-  } else if (dynamic_cast<const LayerNorm*>(&owner) != nullptr) {
+  } else if (dynamic_cast<const LayerNorm*>(&owner) != nullptr ||
+             dynamic_cast<const RmsNorm*>(&owner) != nullptr) {
     tensor.fill_(1.0);
   } else {
-    tensor.normal_(0.0, standard_deviation);
+    tensor.normal_(0.0, standard_deviation, target.generator);
     const auto* embedding = dynamic_cast<const Embedding*>(&owner);
     if (embedding != nullptr && embedding->padding_idx().has_value() &&
         *embedding->padding_idx() < tensor.size(0)) {

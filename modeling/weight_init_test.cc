@@ -25,10 +25,12 @@ TEST(WeightInitTest, MatricesAreNormalAndBiasesZero) {
   const auto linear =
       std::make_shared<Linear>(LinearNode("x", 100, 200), kOnMeta);
   at::Tensor weight = at::full({200, 100}, 7.0);
-  InitializeNormal("weight", *linear, kDeviation, weight);
+  InitializeNormal({.name = "weight", .owner = *linear, .tensor = weight},
+                   kDeviation);
   ExpectNormal(weight);
   at::Tensor bias = at::full({200}, 7.0);
-  InitializeNormal("bias", *linear, kDeviation, bias);
+  InitializeNormal({.name = "bias", .owner = *linear, .tensor = bias},
+                   kDeviation);
   EXPECT_TRUE(at::equal(bias, at::zeros({200})));
 }
 
@@ -38,7 +40,8 @@ TEST(WeightInitTest, APaddingRowIsZero) {
     const auto embedding = std::make_shared<Embedding>(
         EmbeddingNode("x", 200, 100), kOnMeta, padding);
     at::Tensor weight = at::full({200, 100}, 7.0);
-    InitializeNormal("weight", *embedding, kDeviation, weight);
+    InitializeNormal({.name = "weight", .owner = *embedding, .tensor = weight},
+                     kDeviation);
     ExpectNormal(weight);
     EXPECT_EQ(weight.select(0, 3).eq(0).all().item().toBool(),
               padding.has_value());
@@ -51,7 +54,8 @@ TEST(WeightInitTest, APaddingRowThatIsGoneIsNoHarm) {
   const auto embedding =
       std::make_shared<Embedding>(EmbeddingNode("x", 200, 10), kOnMeta, 150);
   at::Tensor weight = at::zeros({100, 10});
-  InitializeNormal("weight", *embedding, kDeviation, weight);
+  InitializeNormal({.name = "weight", .owner = *embedding, .tensor = weight},
+                   kDeviation);
   EXPECT_FALSE(weight.eq(0).any().item().toBool());
 }
 
@@ -59,17 +63,20 @@ TEST(WeightInitTest, ANormIsOneAndItsBiasZero) {
   const auto norm =
       std::make_shared<LayerNorm>(LayerNormNode("x", 5), kOnMeta, 1e-12);
   at::Tensor weight = at::full({5}, 7.0);
-  InitializeNormal("weight", *norm, kDeviation, weight);
+  InitializeNormal({.name = "weight", .owner = *norm, .tensor = weight},
+                   kDeviation);
   EXPECT_TRUE(at::equal(weight, at::ones({5})));
   at::Tensor bias = at::full({5}, 7.0);
-  InitializeNormal("bias", *norm, kDeviation, bias);
+  InitializeNormal({.name = "bias", .owner = *norm, .tensor = bias},
+                   kDeviation);
   EXPECT_TRUE(at::equal(bias, at::zeros({5})));
 }
 
 TEST(WeightInitTest, AParameterThatTrainsIsDrawnWithoutAGradient) {
   const auto linear = std::make_shared<Linear>(LinearNode("x", 4, 4), kOnMeta);
   at::Tensor weight = at::zeros({4, 4}).set_requires_grad(true);
-  InitializeNormal("weight", *linear, kDeviation, weight);
+  InitializeNormal({.name = "weight", .owner = *linear, .tensor = weight},
+                   kDeviation);
   EXPECT_TRUE(weight.is_leaf());
   EXPECT_FALSE(weight.eq(0).any().item().toBool());
 }

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "ATen/core/Generator.h"
 #include "ATen/core/Tensor.h"
 #include "ATen/core/grad_mode.h"
 #include "ATen/ops/empty_like.h"
@@ -15,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "checkpoint/checkpoint.h"
+#include "dtypes/dtype.h"
 #include "modeling/catch_torch.h"
 #include "modeling/key_matching.h"
 #include "modeling/loading_info.h"
@@ -25,11 +30,136 @@
 namespace pretrained {
 namespace {
 
-// The name of a tensor within its module: "weight".
-absl::string_view LastPart(absl::string_view name) {
-  const size_t dot = name.rfind('.');
-  return dot == absl::string_view::npos ? name : name.substr(dot + 1);
+// A tensor of the model that is to be read, and from where.
+struct WantedTensor {
+  std::string model_name;
+  const TensorInfo* stored = nullptr;
+  Dtype dtype = Dtype::kFloat32;  // In the model.
+};
+
+// Stored tensors with equal keys are views of the very same memory: file,
+// storage, offset, shape, strides, dtype.
+using ViewKey = std::tuple<int, int, int64_t, std::vector<int64_t>,
+                           std::vector<int64_t>, Dtype>;
+
+ViewKey ViewKeyOf(const TensorInfo& stored) {
+  return {stored.file,  stored.storage, stored.storage_offset,
+          stored.shape, stored.strides, stored.dtype};
 }
+
+// What to read, in the order of its bytes: of names that are one tensor in the
+// model, the last one.
+absl::StatusOr<std::vector<WantedTensor>> WhatToRead(
+    const Checkpoint& checkpoint, const KeyMatches& matches, Module& model) {
+  absl::flat_hash_map<absl::string_view, const TensorInfo*> stored_of;
+  {
+    absl::flat_hash_map<absl::string_view, const TensorInfo*> by_name;
+    for (const TensorInfo& stored : checkpoint.tensors()) {
+      by_name[stored.name] = &stored;
+    }
+    for (const MatchedKey& match : matches.matched) {
+      stored_of[match.model_name] = by_name.at(match.stored_name);
+    }
+  }
+  absl::flat_hash_map<const c10::TensorImpl*, size_t> position;
+  std::vector<WantedTensor> wanted;
+  for (const Module::NamedSlot& slot : model.TensorSlots()) {
+    const auto stored = stored_of.find(slot.name);
+    if (stored == stored_of.end()) continue;
+    absl::StatusOr<Dtype> dtype = ToDtype(slot.tensor.scalar_type());
+    if (!dtype.ok()) return dtype.status();
+    if (!IsFloatingPoint(stored->second->dtype)) dtype = stored->second->dtype;
+    const auto [entry, inserted] =
+        position.try_emplace(slot.tensor.unsafeGetTensorImpl(), wanted.size());
+    if (inserted) wanted.emplace_back();
+    wanted[entry->second] = {slot.name, stored->second, *dtype};
+  }
+  std::stable_sort(wanted.begin(), wanted.end(),
+                   [](const WantedTensor& a, const WantedTensor& b) {
+                     return std::pair(a.stored->file, a.stored->begin) <
+                            std::pair(b.stored->file, b.stored->begin);
+                   });
+  return wanted;
+}
+
+// Reads the tensors of a list, and finds those that are to be one.
+class WeightReader {
+ public:
+  WeightReader(const Checkpoint& checkpoint, const WeightLoaderOptions& options)
+      : checkpoint_(checkpoint),
+        options_(options),
+        untied_(options.untied_weights.begin(), options.untied_weights.end()) {}
+
+  absl::Status Read(const std::vector<WantedTensor>& wanted,
+                    LoadingInfo& info) {
+    int64_t total_bytes = 0;
+    for (const WantedTensor& tensor : wanted) {
+      total_bytes += tensor.stored->nbytes();
+    }
+    for (const WantedTensor& tensor : wanted) {
+      absl::Status status = ReadOne(tensor);
+      if (!status.ok()) return status;
+      info.bytes += tensor.stored->nbytes();
+      if (options_.progress) options_.progress(info.bytes, total_bytes);
+    }
+    info.engine = mapped_ && read_ ? "mapped+read"
+                  : mapped_        ? "mapped"
+                                   : "read";
+    return absl::OkStatus();
+  }
+
+  const absl::flat_hash_map<std::string, at::Tensor>& loaded() const {
+    return loaded_;
+  }
+  // Groups of the model's names that the checkpoint stores as one tensor; of
+  // each, loaded() has the first.
+  std::vector<std::vector<std::string>> tied() const {
+    std::vector<std::vector<std::string>> groups;
+    for (const auto& [unused, names] : names_of_view_) {
+      if (names.size() > 1) groups.push_back(names);
+    }
+    return groups;
+  }
+
+ private:
+  absl::Status ReadOne(const WantedTensor& wanted) {
+    const TensorInfo& stored = *wanted.stored;
+    const bool converts = wanted.dtype != stored.dtype;
+    // Two tensors over one mapping would change together.
+    bool shared = stored.file == last_file_ && stored.begin < last_end_;
+    if (stored.storage >= 0 && stored.num_elements() > 0) {
+      const bool untied = untied_.contains(wanted.model_name);
+      auto& names = names_of_view_[{ViewKeyOf(stored), wanted.dtype}];
+      if (!names.empty() && !untied) {
+        names.push_back(wanted.model_name);
+        return absl::OkStatus();
+      }
+      shared = shared || !names.empty();
+      if (!untied) names.push_back(wanted.model_name);
+    }
+    if (stored.file != last_file_) last_end_ = 0;
+    last_file_ = stored.file;
+    last_end_ = std::max(last_end_, stored.end);
+    const bool use_mmap = options_.use_mmap && !shared;
+    (use_mmap && stored.in_place && !converts ? mapped_ : read_) = true;
+    absl::StatusOr<at::Tensor> tensor = ReadTensor(
+        checkpoint_, stored, {.dtype = wanted.dtype, .use_mmap = use_mmap});
+    if (!tensor.ok()) return tensor.status();
+    loaded_.emplace(wanted.model_name, *std::move(tensor));
+    return absl::OkStatus();
+  }
+
+  const Checkpoint& checkpoint_;
+  const WeightLoaderOptions& options_;
+  const absl::flat_hash_set<std::string> untied_;
+  absl::flat_hash_map<std::string, at::Tensor> loaded_;
+  // By what is stored and the dtype it takes in the model.
+  std::map<std::pair<ViewKey, Dtype>, std::vector<std::string>> names_of_view_;
+  bool mapped_ = false;
+  bool read_ = false;
+  int last_file_ = -1;
+  int64_t last_end_ = 0;  // Bytes of that file before it are in the model.
+};
 
 }  // namespace
 
@@ -37,46 +167,22 @@ absl::Status LoadMatchedWeights(const Checkpoint& checkpoint,
                                 const KeyMatches& matches,
                                 const WeightLoaderOptions& options,
                                 Module& model, LoadingInfo& info) {
-  absl::flat_hash_map<absl::string_view, absl::string_view> model_name_of;
-  for (const MatchedKey& match : matches.matched) {
-    model_name_of[match.stored_name] = match.model_name;
+  absl::StatusOr<std::vector<WantedTensor>> wanted =
+      WhatToRead(checkpoint, matches, model);
+  if (!wanted.ok()) return wanted.status();
+  WeightReader reader(checkpoint, options);
+  absl::Status status = reader.Read(*wanted, info);
+  if (!status.ok()) return status;
+  status = model.ReplaceTensors(reader.loaded());
+  for (const std::vector<std::string>& names : reader.tied()) {
+    if (status.ok()) status = model.TieTensors(names);
   }
-  absl::flat_hash_map<std::string, at::Tensor> loaded;
-  int64_t total_bytes = 0;
-  std::vector<const TensorInfo*> wanted;
-  for (const TensorInfo& stored : checkpoint.tensors()) {
-    if (!model_name_of.contains(stored.name)) continue;
-    total_bytes += stored.nbytes();
-    wanted.push_back(&stored);
-  }
-  std::stable_sort(wanted.begin(), wanted.end(),
-                   [](const TensorInfo* a, const TensorInfo* b) {
-                     return std::pair(a->file, a->begin) <
-                            std::pair(b->file, b->begin);
-                   });
-  bool mapped = false;
-  bool read = false;
-  for (const TensorInfo* const tensor_info : wanted) {
-    const TensorInfo& stored = *tensor_info;
-    const auto match = model_name_of.find(stored.name);
-    const Dtype dtype =
-        IsFloatingPoint(stored.dtype) ? options.dtype : stored.dtype;
-    const bool in_place =
-        options.use_mmap && stored.in_place && dtype == stored.dtype;
-    (in_place ? mapped : read) = true;
-    absl::StatusOr<at::Tensor> tensor = ReadTensor(
-        checkpoint, stored, {.dtype = dtype, .use_mmap = options.use_mmap});
-    if (!tensor.ok()) return tensor.status();
-    info.bytes += stored.nbytes();
-    loaded.emplace(match->second, *std::move(tensor));
-    if (options.progress) options.progress(info.bytes, total_bytes);
-  }
-  info.engine = mapped && read ? "mapped+read" : mapped ? "mapped" : "read";
-  return model.ReplaceTensors(loaded);
+  return status;
 }
 
 absl::Status InitializeMissingWeights(const KeyMatches& matches,
-                                      PretrainedModel& model) {
+                                      PretrainedModel& model,
+                                      std::optional<at::Generator> generator) {
   if (matches.without_value.empty()) return absl::OkStatus();
   return CatchTorch("initialising weights", [&]() -> absl::Status {
     at::NoGradGuard no_grad;
@@ -84,10 +190,13 @@ absl::Status InitializeMissingWeights(const KeyMatches& matches,
         matches.without_value.begin(), matches.without_value.end());
     absl::flat_hash_map<std::string, at::Tensor> drawn;
     for (const Module::NamedSlot& slot : model.TensorSlots()) {
-      if (!names.contains(slot.name)) continue;
+      if (!slot.tensor.is_meta() || !names.contains(slot.name)) continue;
       at::Tensor tensor =
           at::empty_like(slot.tensor, at::TensorOptions().device(at::kCPU));
-      model.InitializeTensor(LastPart(slot.name), *slot.owner, tensor);
+      model.InitializeTensor({.name = slot.name,
+                              .owner = *slot.owner,
+                              .tensor = tensor,
+                              .generator = generator});
       drawn.emplace(slot.name, std::move(tensor));
     }
     return model.ReplaceTensors(drawn);

@@ -3,10 +3,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <string>
+#include <vector>
 
+#include "ATen/core/Generator.h"
 #include "absl/status/status.h"
 #include "checkpoint/checkpoint.h"
-#include "dtypes/dtype.h"
 #include "modeling/key_matching.h"
 #include "modeling/loading_info.h"
 #include "modeling/module.h"
@@ -15,24 +18,33 @@
 namespace pretrained {
 
 struct WeightLoaderOptions {
-  Dtype dtype = Dtype::kFloat32;  // Of the model's floating tensors.
   bool use_mmap = true;
+  // Parameters, by the model's names, that get memory of their own even where
+  // the checkpoint stores them as one tensor with others.
+  std::vector<std::string> untied_weights;
   // Called after each tensor; may be empty.
   std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;
 };
 
 // Puts the stored tensors that `matches` names into `model`, which stands on
-// the meta device, in the order of their bytes: one pass over each file. Fills
-// `info`'s engine and bytes.
+// the meta device, in the order of their bytes: one pass over each file.
+// Floating ones take the dtype that the model's slot has. Fills `info`'s engine
+// and bytes.
+//
+// Of names that are one tensor in the model the last one's values are read.
+// What the checkpoint stores as views of the very same memory becomes one
+// tensor in the model, too; other views that overlap get memory of their own.
 absl::Status LoadMatchedWeights(const Checkpoint& checkpoint,
                                 const KeyMatches& matches,
                                 const WeightLoaderOptions& options,
                                 Module& model, LoadingInfo& info);
 
 // Draws on the CPU, as the family initialises them, the tensors of `model` that
-// got no value, which stand on the meta device still.
-absl::Status InitializeMissingWeights(const KeyMatches& matches,
-                                      PretrainedModel& model);
+// got no value and therefore stand on the meta device still. `generator` is
+// where random numbers come from; LibTorch's default one when absent.
+absl::Status InitializeMissingWeights(
+    const KeyMatches& matches, PretrainedModel& model,
+    std::optional<at::Generator> generator = std::nullopt);
 
 }  // namespace pretrained
 

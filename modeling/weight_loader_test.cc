@@ -10,9 +10,12 @@
 #include "absl/status/status.h"
 #include "absl/status/status_matchers.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/open_checkpoint.h"
 #include "checkpoint/safetensors_testutil.h"
+#include "checkpoint/save/save_checkpoint.h"
+#include "checkpoint/tensor_to_write.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modeling/bert/bert_config.h"
@@ -51,8 +54,9 @@ KeyMatches LinearMatches() {
                       {.model_name = "bias", .stored_name = "b"}}};
 }
 
-std::shared_ptr<Linear> LinearOnMeta() {
-  return std::make_shared<Linear>(LinearNode("x", 3, 2), ModuleOptions{});
+std::shared_ptr<Linear> LinearOnMeta(at::ScalarType dtype = at::kFloat) {
+  return std::make_shared<Linear>(LinearNode("x", 3, 2),
+                                  ModuleOptions{.dtype = dtype});
 }
 
 TEST(LoadMatchedWeightsTest, PutsStoredTensorsWhereTheyBelong) {
@@ -72,7 +76,7 @@ TEST(LoadMatchedWeightsTest, PutsStoredTensorsWhereTheyBelong) {
 
 TEST(LoadMatchedWeightsTest, SaysHowTheBytesCame) {
   struct EngineCase {
-    Dtype dtype;
+    at::ScalarType dtype;
     bool use_mmap;
     const char* engine;
     std::vector<MatchedKey> matched;
@@ -80,22 +84,20 @@ TEST(LoadMatchedWeightsTest, SaysHowTheBytesCame) {
   const MatchedKey weight = {.model_name = "weight", .stored_name = "w"};
   const MatchedKey bias = {.model_name = "bias", .stored_name = "b"};
   const EngineCase cases[] = {
-      {Dtype::kFloat32, true, "mapped", {weight}},
-      {Dtype::kFloat32, true, "mapped+read", {weight, bias}},
-      {Dtype::kFloat32, true, "read", {bias}},
-      {Dtype::kFloat16, true, "mapped", {bias}},
-      {Dtype::kFloat32, false, "read", {weight, bias}},
-      {Dtype::kFloat64, true, "read", {weight, bias}},
+      {at::kFloat, true, "mapped", {weight}},
+      {at::kFloat, true, "mapped+read", {weight, bias}},
+      {at::kFloat, true, "read", {bias}},
+      {at::kHalf, true, "mapped", {bias}},
+      {at::kFloat, false, "read", {weight, bias}},
+      {at::kDouble, true, "read", {weight, bias}},
   };
   const std::unique_ptr<Checkpoint> checkpoint = StoredLinear("engine");
   for (const EngineCase& test : cases) {
-    const auto linear = LinearOnMeta();
+    const auto linear = LinearOnMeta(test.dtype);
     LoadingInfo info;
-    ASSERT_THAT(
-        LoadMatchedWeights(*checkpoint, {.matched = test.matched},
-                           {.dtype = test.dtype, .use_mmap = test.use_mmap},
-                           *linear, info),
-        IsOk());
+    ASSERT_THAT(LoadMatchedWeights(*checkpoint, {.matched = test.matched},
+                                   {.use_mmap = test.use_mmap}, *linear, info),
+                IsOk());
     EXPECT_EQ(info.engine, test.engine);
   }
 }
@@ -124,12 +126,75 @@ TEST(LoadMatchedWeightsTest, IntegerTensorsKeepTheirDtype) {
   const ModuleNode node{
       .class_name = "Ids",
       .buffers = {{.name = "ids", .shape = {3}, .dtype = Dtype::kInt64}}};
-  const auto module = std::make_shared<Container>(node, ModuleOptions{});
+  const auto module =
+      std::make_shared<Container>(node, ModuleOptions{.dtype = at::kHalf});
   LoadingInfo info;
   ASSERT_THAT(LoadMatchedWeights(**checkpoint, {.matched = {{"ids", "ids"}}},
-                                 {.dtype = Dtype::kFloat16}, *module, info),
+                                 {}, *module, info),
               IsOk());
   EXPECT_TRUE(at::equal(module->buffer("ids"), at::arange(3)));
+}
+
+// Three vectors in a torch file: two are one tensor, the third overlaps them.
+TEST(LoadMatchedWeightsTest, KeepsTheTiesOfTheCheckpointButThoseToUndo) {
+  const std::string path = MakeTestFolder("ties") + "/pytorch_model.bin";
+  const std::vector<float> numbers = {1, 2, 3};
+  std::vector<TensorToWrite> written(3);
+  for (int i = 0; i < 3; ++i) {
+    written[i].name = absl::StrCat("t", i);
+    written[i].shape = {3};
+    if (i == 0) {
+      written[i].data = numbers.data();
+    } else {
+      written[i].alias_of = 0;
+    }
+  }
+  ASSERT_THAT(SaveCheckpointFile(path, written, {.format = "torch"}), IsOk());
+  absl::StatusOr<std::unique_ptr<Checkpoint>> checkpoint = OpenCheckpoint(path);
+  ASSERT_THAT(checkpoint, IsOk());
+  ModuleNode node{.class_name = "Three"};
+  for (const char* name : {"a", "b", "c", "d"}) {
+    node.parameters.push_back({.name = name, .shape = {3}});
+  }
+  const auto module = std::make_shared<Container>(node, ModuleOptions{});
+  ASSERT_THAT(module->TieTensors({"c", "d"}), IsOk());
+  LoadingInfo info;
+  ASSERT_THAT(
+      LoadMatchedWeights(**checkpoint,
+                         {.matched = {{"a", "t0"}, {"b", "t1"}, {"d", "t2"}}},
+                         {.untied_weights = {"b"}}, *module, info),
+      IsOk());
+  const at::Tensor want = at::tensor({1.0f, 2.0f, 3.0f});
+  for (const char* name : {"a", "b", "c", "d"}) {
+    EXPECT_TRUE(at::equal(module->parameter(name), want)) << name;
+  }
+  at::NoGradGuard no_grad;
+  module->parameter("a").fill_(7);
+  EXPECT_TRUE(module->parameter("a").is_same(module->parameter("d")));
+  EXPECT_TRUE(module->parameter("a").is_same(module->parameter("c")));
+  EXPECT_TRUE(at::equal(module->parameter("b"), want));
+}
+
+TEST(LoadMatchedWeightsTest, OfTiedNamesTheLastOneCounts) {
+  const std::string path = MakeTestFolder("last") + "/model.safetensors";
+  ASSERT_THAT(
+      WriteTensorFile(path, {{"a", at::zeros({3})}, {"b", at::ones({3})}}),
+      IsOk());
+  absl::StatusOr<std::unique_ptr<Checkpoint>> checkpoint = OpenCheckpoint(path);
+  ASSERT_THAT(checkpoint, IsOk());
+  const ModuleNode node{
+      .class_name = "Two",
+      .parameters = {{.name = "b", .shape = {3}}, {.name = "a", .shape = {3}}}};
+  const auto module = std::make_shared<Container>(node, ModuleOptions{});
+  ASSERT_THAT(module->TieTensors({"a", "b"}), IsOk());
+  LoadingInfo info;
+  ASSERT_THAT(
+      LoadMatchedWeights(**checkpoint, {.matched = {{"b", "b"}, {"a", "a"}}},
+                         {}, *module, info),
+      IsOk());
+  EXPECT_TRUE(at::equal(module->parameter("b"), at::zeros({3})));
+  EXPECT_TRUE(module->parameter("a").is_same(module->parameter("b")));
+  EXPECT_EQ(info.bytes, 12) << "the other one is not read";
 }
 
 // BERT on meta: what has no value is drawn as BERT draws it, the rest is left.

@@ -180,7 +180,7 @@ class ConvertCommand : public Command {
             PretrainedConfig::FromPretrained(SourceFolder(source_));
         if (!config.ok()) return config.status();
         config->Set("torch_dtype", std::string(DtypeName(*options.dtype)));
-        *content = config->ToJsonString();
+        *content = config->StoredJsonString();
       }
       options.other_files.emplace_back(name, **content);
     }

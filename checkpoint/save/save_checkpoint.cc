@@ -1,5 +1,7 @@
 #include "checkpoint/save/save_checkpoint.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +27,7 @@
 #include "checkpoint/file_writer.h"
 #include "checkpoint/safetensors_writer.h"
 #include "checkpoint/save/folder_update.h"
+#include "checkpoint/save/system_calls.h"
 #include "checkpoint/shard_plan.h"
 #include "checkpoint/tensor_to_write.h"
 #include "checkpoint/torch/torch_legacy_writer.h"
@@ -34,7 +37,11 @@
 namespace pretrained {
 namespace {
 
+using checkpoint_internal::CallFailed;
+using checkpoint_internal::Fd;
+using checkpoint_internal::OpenFile;
 using checkpoint_internal::QuotedName;
+using checkpoint_internal::SyncFile;
 
 // The bytes between two reports of progress, at least.
 constexpr size_t kProgressBytes = size_t{4} << 20;
@@ -188,6 +195,19 @@ bool IsShardName(absl::string_view name, absl::string_view weights_name,
          name == extension;
 }
 
+// Has the caller write a file, and makes sure of what is there then.
+absl::Status WriteByCaller(const SaveCheckpointOptions& options,
+                           const std::string& path,
+                           absl::Span<const TensorToWrite> tensors) {
+  absl::Status status = options.write_file(path, tensors);
+  if (!status.ok()) return status;
+  Fd file;
+  int error = OpenFile(AT_FDCWD, path, O_RDONLY, file);
+  if (error == 0) error = SyncFile(file.get());
+  if (error == 0) return absl::OkStatus();
+  return CallFailed(path, "synced after its writer made it", error);
+}
+
 // One save into a folder.
 class FolderSave {
  public:
@@ -240,7 +260,7 @@ absl::StatusOr<SavedCheckpoint> FolderSave::Save(
   absl::StatusOr<FolderUpdate> update = FolderUpdate::Begin(folder_);
   if (!update.ok()) return update.status();
   status = WriteFiles(*update, *plan, tensors);
-  if (status.ok()) status = RemoveStale(*update);
+  if (status.ok() && options_.remove_stale) status = RemoveStale(*update);
   if (status.ok()) status = update->Commit();
   if (!status.ok()) return status;
   return std::move(saved_);
@@ -278,8 +298,10 @@ absl::Status FolderSave::WriteFiles(FolderUpdate& update, const ShardPlan& plan,
   for (const Shard& shard : plan.shards) {
     const absl::StatusOr<std::string> path = update.NewFile(shard.file_name);
     if (!path.ok()) return path.status();
-    const absl::Status status =
-        format_.write(*path, TensorsOf(shard, tensors), metadata);
+    const std::vector<TensorToWrite> chosen = TensorsOf(shard, tensors);
+    const absl::Status status = options_.write_file
+                                    ? WriteByCaller(options_, *path, chosen)
+                                    : format_.write(*path, chosen, metadata);
     if (!status.ok()) return InFolder(status, *path, shard.file_name);
   }
   absl::Status status;

@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "checkpoint/tensor_to_write.h"
 
 namespace pretrained {
@@ -32,6 +34,16 @@ struct SaveCheckpointOptions {
 
   // Files that change together with the weights: name and content.
   std::vector<std::pair<std::string, std::string>> other_files = {};
+
+  // Whether an earlier save's own weights go that this one does not write.
+  bool remove_stale = true;
+
+  // Writes a file of weights instead of the format's own writer: `tensors`, of
+  // which those with `alias_of` share bytes, into a new file at `path`, which
+  // is synced and renamed afterwards.
+  std::function<absl::Status(const std::string& path,
+                             absl::Span<const TensorToWrite> tensors)>
+      write_file = {};
 
   // Told now and then how many bytes of tensors have been written.
   std::function<void(int64_t done_bytes, int64_t total_bytes)> progress = {};

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # What comes along with a single target: the reader brings nothing of models and
-# no LibTorch; a family brings no other family and not the command.
+# no LibTorch; a family brings no other family and not the command; the loader
+# of shards brings no model at all.
 set -euo pipefail
-list=$1 embed=$2
+list=$1 embed=$2 shards=$3
 if grep -E '^@(libtorch|pretrained//(modeling|device_map|tools))' "$list"; then
   echo "safetensors_reader brings the above"; exit 1
 fi
@@ -12,6 +13,10 @@ if grep -E '^@pretrained//(tools|examples|benchmarks)' "$embed"; then
 fi
 if grep -E '^@pretrained//modeling/[a-z0-9_]+:' "$embed" | grep -v '^@pretrained//modeling/bert:'; then
   echo "BERT brings the above families"; exit 1
+fi
+grep -q '^@pretrained//modeling:load_sharded_checkpoint.cc' "$shards"
+if grep -E '^@pretrained//(tools|modeling/|modeling:(.*config|pretrained_model|from_pretrained|weight_loader))' "$shards"; then
+  echo "load_sharded_checkpoint brings the above"; exit 1
 fi
 # The library that this workspace declared first is the one that is used.
 grep -q '^@nlohmann_json//:json.hpp' "$embed"

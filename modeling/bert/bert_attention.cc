@@ -2,12 +2,15 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ATen/ATen.h"
 #include "device_map/module_tree.h"
+#include "modeling/attention.h"
 #include "modeling/bert/bert_config.h"
 #include "modeling/head_pruning.h"
 #include "modeling/layers.h"
@@ -35,6 +38,7 @@ BertSelfAttention::BertSelfAttention(const ModuleNode& node,
                                      const std::string& position_embedding_type)
     : CallableModule(node, options),
       head_size_(config.head_size()),
+      scale_(1.0 / std::sqrt(static_cast<double>(head_size_))),
       max_position_embeddings_(config.max_position_embeddings),
       position_embedding_type_(position_embedding_type),
       query_(AddChild<Linear>(node, "query", options)),
@@ -46,11 +50,6 @@ BertSelfAttention::BertSelfAttention(const ModuleNode& node,
     distance_embedding_ =
         AddChild<Embedding>(node, "distance_embedding", options);
   }
-}
-
-at::Tensor BertSelfAttention::SplitHeads(const at::Tensor& x) const {
-  // The number of heads follows from the projection, which may be pruned.
-  return x.view({x.size(0), x.size(1), -1, head_size_}).permute({0, 2, 1, 3});
 }
 
 at::Tensor BertSelfAttention::RelativeScores(const at::Tensor& query,
@@ -71,9 +70,26 @@ at::Tensor BertSelfAttention::RelativeScores(const at::Tensor& query,
   return scores;
 }
 
+at::Tensor BertSelfAttention::ScoreBias(const at::Tensor& query,
+                                        const at::Tensor& key,
+                                        const at::Tensor& attention_mask) {
+  if (distance_embedding_ == nullptr) return attention_mask;
+  // The peer scales the sum of both scores.
+  const at::Tensor relative = RelativeScores(query, key) * scale_;
+  if (!attention_mask.defined()) return relative;
+  const at::Tensor bias = relative + attention_mask;
+  if (bias.scalar_type() != at::kHalf) return bias;
+  // Hidden keys stay at the lowest number: -inf in all of a row makes softmax
+  // NaN. Of the floating dtypes only float16 is so narrow that it gets there.
+  return bias.clamp_min(
+      static_cast<double>(std::numeric_limits<at::Half>::lowest()));
+}
+
 BertAttentionResult BertSelfAttention::Forward(
     const BertAttentionArguments& arguments) {
-  const at::Tensor query = SplitHeads((*query_)(arguments.hidden_states));
+  // The number of heads follows from the projection, which may be pruned.
+  const at::Tensor query =
+      SplitHeads((*query_)(arguments.hidden_states), head_size_);
   const bool is_cross = arguments.encoder_hidden_states.defined();
   const bool has_past = arguments.past_key.defined();
   BertAttentionResult result;
@@ -84,28 +100,24 @@ BertAttentionResult BertSelfAttention::Forward(
   } else {
     const at::Tensor& source =
         is_cross ? arguments.encoder_hidden_states : arguments.hidden_states;
-    result.key = SplitHeads((*key_)(source));
-    result.value = SplitHeads((*value_)(source));
+    result.key = SplitHeads((*key_)(source), head_size_);
+    result.value = SplitHeads((*value_)(source), head_size_);
     if (has_past) {
       result.key = at::cat({arguments.past_key, result.key}, 2);
       result.value = at::cat({arguments.past_value, result.value}, 2);
     }
   }
-  at::Tensor scores = at::matmul(query, result.key.transpose(-1, -2));
-  if (distance_embedding_ != nullptr) {
-    scores = scores + RelativeScores(query, result.key);
-  }
-  scores = scores / std::sqrt(static_cast<double>(head_size_));
-  if (arguments.attention_mask.defined()) {
-    scores = scores + arguments.attention_mask;
-  }
-  result.probabilities = (*dropout_)(at::softmax(scores, -1));
-  if (arguments.head_mask.defined()) {
-    result.probabilities = result.probabilities * arguments.head_mask;
-  }
-  result.hidden_states = at::matmul(result.probabilities, result.value)
-                             .permute({0, 2, 1, 3})
-                             .flatten(2);
+  AttentionResult attended =
+      Attend({.query = query,
+              .key = result.key,
+              .value = result.value,
+              .bias = ScoreBias(query, result.key, arguments.attention_mask),
+              .head_mask = arguments.head_mask,
+              .scale = scale_,
+              .dropout_probability = dropout_->active_probability(),
+              .need_probabilities = arguments.need_probabilities});
+  result.probabilities = std::move(attended.probabilities);
+  result.hidden_states = MergeHeads(attended.context);
   return result;
 }
 

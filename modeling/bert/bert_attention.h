@@ -3,12 +3,10 @@
 
 #include <cstdint>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
-#include "absl/status/status.h"
 #include "device_map/module_tree.h"
 #include "modeling/bert/bert_config.h"
 #include "modeling/layers.h"
@@ -25,6 +23,7 @@ struct BertAttentionArguments {
   at::Tensor encoder_hidden_states;  // Cross-attention's: [b, k, e].
   at::Tensor past_key;               // Cached: [b, h, k - q, d].
   at::Tensor past_value;
+  bool need_probabilities = true;  // Without them attention is one kernel.
 
   template <typename F>
   void ForEachTensor(F&& visit) {
@@ -38,7 +37,7 @@ struct BertAttentionArguments {
 
 struct BertAttentionResult {
   at::Tensor hidden_states;  // [b, q, e]
-  at::Tensor probabilities;  // [b, h, q, k]
+  at::Tensor probabilities;  // [b, h, q, k]; may be undefined if not needed.
   at::Tensor key;            // What to cache: [b, h, k, d].
   at::Tensor value;
 
@@ -98,12 +97,15 @@ class BertSelfAttention
   BertAttentionResult Forward(const BertAttentionArguments& arguments) override;
 
  private:
-  // [b, s, h d] as [b, h, s, d].
-  at::Tensor SplitHeads(const at::Tensor& x) const;
-  // What relative positions add to the scores: [b, h, q, k].
+  // What relative positions add to the scores before these are scaled:
+  // [b, h, q, k].
   at::Tensor RelativeScores(const at::Tensor& query, const at::Tensor& key);
+  // What is added to the scaled scores; undefined for nothing.
+  at::Tensor ScoreBias(const at::Tensor& query, const at::Tensor& key,
+                       const at::Tensor& attention_mask);
 
   const int64_t head_size_;
+  const double scale_;
   const int64_t max_position_embeddings_;
   const std::string position_embedding_type_;
   std::shared_ptr<Linear> query_;

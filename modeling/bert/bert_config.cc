@@ -38,6 +38,41 @@ absl::Status ReadPrunedHeads(const PretrainedConfig& config, BertConfig& bert) {
   return absl::OkStatus();
 }
 
+// What the heads are made by.
+void ReadHeads(const PretrainedConfig& config, ConfigReader& reader,
+               BertConfig& bert) {
+  bert.num_labels = config.num_labels();
+  reader.Require(bert.num_labels >= 0, "num_labels", "at least 0 is expected");
+  if (!config.Get("problem_type").is_null()) {
+    reader.OneOf("problem_type", bert.problem_type,
+                 {"regression", "single_label_classification",
+                  "multi_label_classification"});
+  }
+  if (!config.Get("classifier_dropout").is_null()) {
+    bert.classifier_dropout = 0.0;
+    reader.Probability("classifier_dropout", *bert.classifier_dropout);
+  }
+}
+
+// What the peer would trip over later.
+void CheckTogether(const BertConfig& bert, ConfigReader& reader) {
+  reader.Require(
+      FindActivation(bert.hidden_act) != nullptr, "hidden_act",
+      absl::StrCat("an activation function is expected: ", ListActivations()));
+  reader.Require(bert.hidden_size % bert.num_attention_heads == 0,
+                 "hidden_size",
+                 absl::StrCat("a multiple of the ", bert.num_attention_heads,
+                              " attention heads is expected"));
+  reader.Require(!bert.add_cross_attention || bert.is_decoder,
+                 "add_cross_attention",
+                 "cross-attention is for decoders: set is_decoder too");
+  if (bert.pad_token_id.has_value()) {
+    reader.Require(*bert.pad_token_id >= -bert.vocab_size &&
+                       *bert.pad_token_id < bert.vocab_size,
+                   "pad_token_id", "a token within vocab_size is expected");
+  }
+}
+
 }  // namespace
 
 const ConfigClass& BertConfigClass() {
@@ -92,21 +127,8 @@ absl::StatusOr<BertConfig> BertConfig::From(const PretrainedConfig& config) {
   reader.Size("chunk_size_feed_forward", bert.chunk_size_feed_forward, 0);
   reader.Bool("output_attentions", bert.output_attentions);
   reader.Bool("output_hidden_states", bert.output_hidden_states);
-  reader.Require(
-      FindActivation(bert.hidden_act) != nullptr, "hidden_act",
-      absl::StrCat("an activation function is expected: ", ListActivations()));
-  reader.Require(bert.hidden_size % bert.num_attention_heads == 0,
-                 "hidden_size",
-                 absl::StrCat("a multiple of the ", bert.num_attention_heads,
-                              " attention heads is expected"));
-  reader.Require(!bert.add_cross_attention || bert.is_decoder,
-                 "add_cross_attention",
-                 "cross-attention is for decoders: set is_decoder too");
-  if (bert.pad_token_id.has_value()) {
-    reader.Require(*bert.pad_token_id >= -bert.vocab_size &&
-                       *bert.pad_token_id < bert.vocab_size,
-                   "pad_token_id", "a token within vocab_size is expected");
-  }
+  ReadHeads(config, reader, bert);
+  CheckTogether(bert, reader);
   if (!reader.ok()) return reader.status();
   absl::Status status = ReadPrunedHeads(config, bert);
   if (!status.ok()) return status;

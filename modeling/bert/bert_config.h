@@ -38,15 +38,25 @@ struct BertConfig {
   int64_t chunk_size_feed_forward = 0;
   bool output_attentions = false;
   bool output_hidden_states = false;
+  // Of the models with a head: what their last matrix has rows for.
+  int64_t num_labels = 2;
+  // "regression", "single_label_classification", "multi_label_classification";
+  // empty where it follows from the labels.
+  std::string problem_type;
+  // Before the classifier; hidden_dropout_prob where it is absent.
+  std::optional<double> classifier_dropout;
   // Layer to the heads it lost, numbered as before any was pruned.
   std::map<int64_t, std::set<int64_t>> pruned_heads;
 
   // kInvalidArgument, naming file and attribute, for a value of another type, a
-  // size below one, heads that do not divide the hidden size, an activation or
-  // position embedding type that does not exist, or cross-attention without
-  // is_decoder.
+  // size below one, heads that do not divide the hidden size, an activation,
+  // position embedding type or problem type that does not exist, or
+  // cross-attention without is_decoder.
   static absl::StatusOr<BertConfig> From(const PretrainedConfig& config);
 
+  double classifier_dropout_prob() const {
+    return classifier_dropout.value_or(hidden_dropout_prob);
+  }
   int64_t head_size() const { return hidden_size / num_attention_heads; }
   // Heads that layer `layer` has left.
   int64_t num_heads(int64_t layer) const {

@@ -1,6 +1,7 @@
 #include "modeling/bert/bert_config.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -61,6 +62,10 @@ TEST(BertConfigTest, AnEmptyConfigIsTheDefaultOne) {
   EXPECT_TRUE(bert->use_cache);
   EXPECT_FALSE(bert->is_decoder);
   EXPECT_TRUE(bert->pruned_heads.empty());
+  EXPECT_EQ(bert->num_labels, 2);
+  EXPECT_EQ(bert->problem_type, "");
+  EXPECT_EQ(bert->classifier_dropout, std::nullopt);
+  EXPECT_EQ(bert->classifier_dropout_prob(), bert->hidden_dropout_prob);
 }
 
 TEST(BertConfigTest, ReadsEveryAttribute) {
@@ -73,7 +78,9 @@ TEST(BertConfigTest, ReadsEveryAttribute) {
       "position_embedding_type": "relative_key", "use_cache": false,
       "is_decoder": true, "add_cross_attention": true,
       "chunk_size_feed_forward": 2, "output_attentions": true,
-      "output_hidden_states": true})");
+      "output_hidden_states": true, "classifier_dropout": 0.25,
+      "problem_type": "regression",
+      "id2label": {"0": "a", "1": "b", "2": "c"}})");
   ASSERT_THAT(bert, IsOk());
   EXPECT_EQ(bert->vocab_size, 9);
   EXPECT_EQ(bert->hidden_size, 12);
@@ -96,6 +103,10 @@ TEST(BertConfigTest, ReadsEveryAttribute) {
   EXPECT_EQ(bert->chunk_size_feed_forward, 2);
   EXPECT_TRUE(bert->output_attentions);
   EXPECT_TRUE(bert->output_hidden_states);
+  EXPECT_EQ(bert->num_labels, 3);
+  EXPECT_EQ(bert->problem_type, "regression");
+  EXPECT_EQ(bert->classifier_dropout, 0.25);
+  EXPECT_EQ(bert->classifier_dropout_prob(), 0.25);
 }
 
 TEST(BertConfigTest, TakesEveryActivation) {
@@ -146,6 +157,11 @@ TEST(BertConfigTest, NamesFileAndAttributeOfWhatMakesNoModel) {
       {R"({"is_decoder": 1})", "'is_decoder' is 1"},
       {R"({"add_cross_attention": true})", "set is_decoder too"},
       {R"({"chunk_size_feed_forward": -1})", "'chunk_size_feed_forward' is -1"},
+      {R"({"problem_type": "clustering"})", "'problem_type' is \"clustering\""},
+      {R"({"problem_type": 1})", "'problem_type' is 1"},
+      {R"({"classifier_dropout": 1.5})", "'classifier_dropout' is 1.5"},
+      {R"({"classifier_dropout": "0"})", "'classifier_dropout' is \"0\""},
+      {R"({"num_labels": -1})", "'num_labels' is -1"},
       {R"({"pruned_heads": []})", "'pruned_heads' is []"},
       {R"({"pruned_heads": {"12": [0]}})", "within the model"},
       {R"({"pruned_heads": {"-1": [0]}})", "'pruned_heads'"},

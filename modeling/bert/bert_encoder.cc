@@ -11,13 +11,14 @@
 #include "modeling/bert/bert_attention.h"
 #include "modeling/bert/bert_config.h"
 #include "modeling/layers.h"
+#include "modeling/model_output.h"
 #include "modeling/module.h"
 
 namespace pretrained {
 namespace {
 
 // Entry `index` of `past`; undefined where there is none.
-at::Tensor Cached(const BertLayerCache& past, size_t index) {
+at::Tensor Cached(const LayerCache& past, size_t index) {
   return index < past.size() ? past[index] : at::Tensor();
 }
 
@@ -68,7 +69,8 @@ BertLayerResult BertLayer::Forward(const BertLayerArguments& arguments) {
                         .attention_mask = arguments.attention_mask,
                         .head_mask = arguments.head_mask,
                         .past_key = Cached(arguments.past, 0),
-                        .past_value = Cached(arguments.past, 1)});
+                        .past_value = Cached(arguments.past, 1),
+                        .need_probabilities = arguments.need_probabilities});
   BertLayerResult result{.attention = self.probabilities,
                          .present = {self.key, self.value}};
   at::Tensor hidden_states = std::move(self.hidden_states);
@@ -80,7 +82,8 @@ BertLayerResult BertLayer::Forward(const BertLayerArguments& arguments) {
          .head_mask = arguments.head_mask,
          .encoder_hidden_states = arguments.encoder_hidden_states,
          .past_key = Cached(arguments.past, 2),
-         .past_value = Cached(arguments.past, 3)});
+         .past_value = Cached(arguments.past, 3),
+         .need_probabilities = arguments.need_probabilities});
     result.cross_attention = cross.probabilities;
     result.present.push_back(cross.key);
     result.present.push_back(cross.value);
@@ -113,7 +116,8 @@ BertEncoderResult BertEncoder::Forward(const BertEncoderArguments& arguments) {
         .attention_mask = arguments.attention_mask,
         .head_mask = arguments.head_mask[i],
         .encoder_hidden_states = arguments.encoder_hidden_states,
-        .encoder_attention_mask = arguments.encoder_attention_mask};
+        .encoder_attention_mask = arguments.encoder_attention_mask,
+        .need_probabilities = arguments.output_attentions};
     if (!arguments.past_key_values.empty()) {
       layer_arguments.past = arguments.past_key_values[i];
     }

@@ -10,13 +10,10 @@
 #include "modeling/bert/bert_attention.h"
 #include "modeling/bert/bert_config.h"
 #include "modeling/layers.h"
+#include "modeling/model_output.h"
 #include "modeling/module.h"
 
 namespace pretrained {
-
-// What one layer keeps for the next token: self-attention key and value, then,
-// with cross-attention, its key and value. [batch, heads, tokens, head size].
-using BertLayerCache = std::vector<at::Tensor>;
 
 struct BertLayerArguments {
   at::Tensor hidden_states;           // [b, q, e]
@@ -24,7 +21,8 @@ struct BertLayerArguments {
   at::Tensor head_mask;               // For this layer.
   at::Tensor encoder_hidden_states;   // Undefined without cross-attention.
   at::Tensor encoder_attention_mask;  // Added to cross-attention's scores.
-  BertLayerCache past;                // Empty at the first token.
+  LayerCache past;                    // Empty at the first token.
+  bool need_probabilities = true;     // `attention` and `cross_attention`.
 
   template <typename F>
   void ForEachTensor(F&& visit) {
@@ -41,7 +39,7 @@ struct BertLayerResult {
   at::Tensor hidden_states;
   at::Tensor attention;        // [b, h, q, q + cached]
   at::Tensor cross_attention;  // Undefined without cross-attention.
-  BertLayerCache present;
+  LayerCache present;
 
   template <typename F>
   void ForEachTensor(F&& visit) {
@@ -93,7 +91,7 @@ struct BertEncoderArguments {
   std::vector<at::Tensor> head_mask;  // One entry a layer; may be undefined.
   at::Tensor encoder_hidden_states;
   at::Tensor encoder_attention_mask;
-  std::vector<BertLayerCache> past_key_values;  // Empty, or one a layer.
+  KeyValueCache past_key_values;  // Empty, or one a layer.
   bool output_attentions = false;
   bool output_hidden_states = false;
   bool use_cache = false;
@@ -106,23 +104,17 @@ struct BertEncoderArguments {
       visit(*tensor);
     }
     for (at::Tensor& tensor : head_mask) visit(tensor);
-    for (BertLayerCache& layer : past_key_values) {
+    for (LayerCache& layer : past_key_values) {
       for (at::Tensor& tensor : layer) visit(tensor);
     }
   }
 };
 
-struct BertEncoderResult {
-  at::Tensor last_hidden_state;
-  std::vector<BertLayerCache> past_key_values;
-  std::vector<at::Tensor> hidden_states;  // Before each layer, and the last.
-  std::vector<at::Tensor> attentions;
-  std::vector<at::Tensor> cross_attentions;
-
+struct BertEncoderResult : BaseModelOutput {
   template <typename F>
   void ForEachTensor(F&& visit) {
     visit(last_hidden_state);
-    for (BertLayerCache& layer : past_key_values) {
+    for (LayerCache& layer : past_key_values) {
       for (at::Tensor& tensor : layer) visit(tensor);
     }
     for (auto* tensors : {&hidden_states, &attentions, &cross_attentions}) {

@@ -109,7 +109,7 @@ TEST(BertEncoderTest, CachesSelfThenCrossKeysAndValues) {
   arguments.output_attentions = true;
   const BertEncoderResult result = encoder->Call(arguments);
   ASSERT_EQ(result.past_key_values.size(), 3u);
-  for (const BertLayerCache& layer : result.past_key_values) {
+  for (const LayerCache& layer : result.past_key_values) {
     ASSERT_EQ(layer.size(), 4u);
     EXPECT_EQ(layer[0].sizes(), at::IntArrayRef({1, 3, 4, 4}));
     EXPECT_EQ(layer[2].sizes(), at::IntArrayRef({1, 3, 5, 4}));

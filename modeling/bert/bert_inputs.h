@@ -1,16 +1,12 @@
 #ifndef PRETRAINED_MODELING_BERT_BERT_INPUTS_H_
 #define PRETRAINED_MODELING_BERT_BERT_INPUTS_H_
 
-#include <cstdint>
-#include <vector>
-
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "modeling/bert/bert_config.h"
-#include "modeling/bert/bert_encoder.h"
 #include "modeling/model_output.h"
+#include "modeling/named_inputs.h"
 
 namespace pretrained {
 
@@ -27,16 +23,41 @@ struct BertModelInputs {
   // [b, encoder tokens] or [b, s, encoder tokens].
   at::Tensor encoder_hidden_states;
   at::Tensor encoder_attention_mask;
-  std::vector<BertLayerCache> past_key_values;  // A decoder's, one a layer.
+  KeyValueCache past_key_values;  // A decoder's, one a layer.
 };
 
-// Tokens that the cache covers.
-int64_t CachedLength(const BertModelInputs& inputs);
+// Those of the models with a head, which add labels; with these the loss is
+// computed. Their classes say which shape they have.
+struct BertHeadInputs : BertModelInputs {
+  at::Tensor labels;
+};
 
-// The inputs by the names of forward's arguments; "past_key_values.L.N" is
-// tensor N of layer L. kInvalidArgument, listing the names, for another one.
-absl::StatusOr<BertModelInputs> BertInputsByName(absl::string_view class_name,
-                                                 const NamedTensors& inputs);
+// BertForPreTraining's: the loss wants both.
+struct BertForPreTrainingInputs : BertHeadInputs {
+  at::Tensor next_sentence_label;  // [b]: 0 where the sentence follows.
+};
+
+// BertForQuestionAnswering's: where answers start and end; the loss wants both.
+struct BertForQuestionAnsweringInputs : BertModelInputs {
+  at::Tensor start_positions;  // [b] or [b, 1]
+  at::Tensor end_positions;    // [b] or [b, 1]
+};
+
+// Which of BertModelInputs a class's forward has.
+enum class BertInputSet {
+  kEncoder,        // Neither encoder states nor a cache.
+  kEncoderStates,  // No cache.
+  kAll,
+};
+
+// Takes those inputs by the names of forward's arguments.
+void TakeBertInputs(BertInputSet set, NamedInputs& named,
+                    BertModelInputs& inputs);
+
+// kInvalidArgument, naming the class and the input, for one that is given but
+// not in `set`.
+absl::Status CheckInputSet(BertInputSet set, absl::string_view class_name,
+                           const BertModelInputs& inputs);
 
 // kInvalidArgument, naming the input, what it is and what was expected, for
 // shapes or values that do not fit a model of this config. Values are looked at

@@ -1,24 +1,24 @@
 #include "modeling/bert/bert_inputs.h"
 
 #include <cstdint>
-#include <string>
-#include <vector>
+#include <map>
+#include <set>
 
 #include "ATen/ATen.h"
 #include "absl/status/status.h"
 #include "absl/status/status_matchers.h"
-#include "absl/status/statusor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modeling/bert/bert_config.h"
 #include "modeling/bert/bert_testutil.h"
+#include "modeling/model_output.h"
+#include "modeling/named_inputs.h"
 
 namespace pretrained {
 namespace {
 
 using ::absl_testing::IsOk;
 using ::absl_testing::StatusIs;
-using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 at::Tensor Ids(at::IntArrayRef shape) {
@@ -33,12 +33,19 @@ BertConfig DecoderConfig() {
 }
 
 // Cached keys and values of `tokens` tokens, `tensors` of them in each layer.
-std::vector<BertLayerCache> Cache(int64_t batch, int64_t tokens, int tensors) {
-  const BertLayerCache layer(tensors, at::ones({batch, 3, tokens, 4}));
-  return std::vector<BertLayerCache>(3, layer);
+KeyValueCache Cache(int64_t batch, int64_t tokens, int tensors) {
+  const LayerCache layer(tensors, at::ones({batch, 3, tokens, 4}));
+  return KeyValueCache(3, layer);
 }
 
-TEST(BertInputsByNameTest, PutsEachNameInItsPlace) {
+absl::Status TakeAll(BertInputSet set, const NamedTensors& tensors,
+                     BertModelInputs& inputs) {
+  NamedInputs named("X", tensors);
+  TakeBertInputs(set, named, inputs);
+  return named.Finish();
+}
+
+TEST(TakeBertInputsTest, PutsEachNameInItsPlace) {
   const NamedTensors named = {{"input_ids", at::ones({1})},
                               {"attention_mask", at::ones({2})},
                               {"token_type_ids", at::ones({3})},
@@ -49,43 +56,56 @@ TEST(BertInputsByNameTest, PutsEachNameInItsPlace) {
                               {"encoder_attention_mask", at::ones({8})},
                               {"past_key_values.1.0", at::ones({9})},
                               {"past_key_values.0.1", at::ones({10})}};
-  absl::StatusOr<BertModelInputs> inputs = BertInputsByName("X", named);
-  ASSERT_THAT(inputs, IsOk());
-  EXPECT_EQ(inputs->input_ids.size(0), 1);
-  EXPECT_EQ(inputs->attention_mask.size(0), 2);
-  EXPECT_EQ(inputs->token_type_ids.size(0), 3);
-  EXPECT_EQ(inputs->position_ids.size(0), 4);
-  EXPECT_EQ(inputs->head_mask.size(0), 5);
-  EXPECT_EQ(inputs->inputs_embeds.size(0), 6);
-  EXPECT_EQ(inputs->encoder_hidden_states.size(0), 7);
-  EXPECT_EQ(inputs->encoder_attention_mask.size(0), 8);
-  ASSERT_EQ(inputs->past_key_values.size(), 2u);
-  EXPECT_EQ(inputs->past_key_values[1][0].size(0), 9);
-  EXPECT_FALSE(inputs->past_key_values[0][0].defined());
-  EXPECT_EQ(inputs->past_key_values[0][1].size(0), 10);
+  BertModelInputs inputs;
+  ASSERT_THAT(TakeAll(BertInputSet::kAll, named, inputs), IsOk());
+  EXPECT_EQ(inputs.input_ids.size(0), 1);
+  EXPECT_EQ(inputs.attention_mask.size(0), 2);
+  EXPECT_EQ(inputs.token_type_ids.size(0), 3);
+  EXPECT_EQ(inputs.position_ids.size(0), 4);
+  EXPECT_EQ(inputs.head_mask.size(0), 5);
+  EXPECT_EQ(inputs.inputs_embeds.size(0), 6);
+  EXPECT_EQ(inputs.encoder_hidden_states.size(0), 7);
+  EXPECT_EQ(inputs.encoder_attention_mask.size(0), 8);
+  ASSERT_EQ(inputs.past_key_values.size(), 2u);
+  EXPECT_EQ(inputs.past_key_values[1][0].size(0), 9);
+  EXPECT_FALSE(inputs.past_key_values[0][0].defined());
+  EXPECT_EQ(inputs.past_key_values[0][1].size(0), 10);
 }
 
-TEST(BertInputsByNameTest, NamesTheOneItDoesNotKnow) {
-  for (const char* name :
-       {"", "labels", "input_id", "Input_ids", "past_key_values",
-        "past_key_values.0", "past_key_values.0.4", "past_key_values.-1.0",
-        "past_key_values.x.0", "past_key_values.0.0.0",
-        "past_key_values.99999999999.0", "past_key_values.100000.0"}) {
-    EXPECT_THAT(
-        BertInputsByName("BertModel", {{name, at::ones({1})}}),
-        StatusIs(absl::StatusCode::kInvalidArgument,
-                 AllOf(HasSubstr("BertModel has no input '"), HasSubstr(name),
-                       HasSubstr("input_ids, attention_mask"))))
-        << name;
+TEST(TakeBertInputsTest, AClassHasTheNamesOfItsSetAlone) {
+  const NamedTensors states = {{"encoder_attention_mask", at::ones({1})}};
+  const NamedTensors cache = {{"past_key_values.0.0", at::ones({1})}};
+  const auto has = [](BertInputSet set, const NamedTensors& tensors) {
+    BertModelInputs inputs;
+    return TakeAll(set, tensors, inputs).ok();
+  };
+  EXPECT_FALSE(has(BertInputSet::kEncoder, states));
+  EXPECT_FALSE(has(BertInputSet::kEncoder, cache));
+  EXPECT_TRUE(has(BertInputSet::kEncoderStates, states));
+  EXPECT_FALSE(has(BertInputSet::kEncoderStates, cache));
+  EXPECT_TRUE(has(BertInputSet::kAll, states));
+  EXPECT_TRUE(has(BertInputSet::kAll, cache));
+}
+
+// The same for inputs that come in a struct, which has a place for each.
+TEST(CheckInputSetTest, NamesTheClassAndWhatItDoesNotTake) {
+  BertModelInputs states;
+  states.encoder_hidden_states = at::ones({1});
+  BertModelInputs mask;
+  mask.encoder_attention_mask = at::ones({1});
+  BertModelInputs cache;
+  cache.past_key_values = {{at::ones({1})}};
+  for (const BertModelInputs& inputs : {states, mask, cache}) {
+    EXPECT_THAT(CheckInputSet(BertInputSet::kAll, "X", inputs), IsOk());
+    EXPECT_THAT(CheckInputSet(BertInputSet::kEncoder, "X", inputs),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr(": X does not take it")));
   }
-}
-
-TEST(CachedLengthTest, IsTheTokensOfTheFirstKey) {
-  EXPECT_EQ(CachedLength({}), 0);
-  EXPECT_EQ(CachedLength({.past_key_values = Cache(2, 5, 2)}), 5);
-  EXPECT_EQ(CachedLength({.past_key_values = {{}}}), 0);
-  EXPECT_EQ(CachedLength({.past_key_values = {{at::Tensor()}}}), 0);
-  EXPECT_EQ(CachedLength({.past_key_values = {{at::ones({3})}}}), 0);
+  EXPECT_THAT(CheckInputSet(BertInputSet::kEncoderStates, "X", states), IsOk());
+  EXPECT_THAT(CheckInputSet(BertInputSet::kEncoderStates, "X", mask), IsOk());
+  EXPECT_THAT(CheckInputSet(BertInputSet::kEncoderStates, "X", cache),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("past_key_values: X does not take it")));
 }
 
 TEST(CheckBertInputsTest, TakesWhatFits) {
@@ -127,6 +147,7 @@ TEST(CheckBertInputsTest, TakesLongSequencesWithPositionsOfTheirOwn) {
 struct BadInputs {
   const char* message;
   BertModelInputs inputs;
+  std::map<int64_t, std::set<int64_t>> pruned_heads = {};
 };
 
 TEST(CheckBertInputsTest, SaysWhichInputIsWrongAndHow) {
@@ -154,6 +175,10 @@ TEST(CheckBertInputsTest, SaysWhichInputIsWrongAndHow) {
        {.input_ids = ids, .position_ids = at::full({1, 3}, 24)}},
       {"position_ids: has shape [1, 4]",
        {.input_ids = ids, .position_ids = Ids({1, 4})}},
+      {"position_ids: has shape [3, 3]",
+       {.input_ids = ids, .position_ids = Ids({3, 3})}},
+      {"position_ids: has shape []",
+       {.input_ids = ids, .position_ids = Ids({})}},
       {"attention_mask: has shape [2, 4]",
        {.input_ids = ids, .attention_mask = at::ones({2, 4})}},
       {"attention_mask: has shape [3, 3]",
@@ -175,15 +200,17 @@ TEST(CheckBertInputsTest, SaysWhichInputIsWrongAndHow) {
 TEST(CheckBertInputsTest, ADecodersStatesAndCacheMustFitToo) {
   const at::Tensor ids = Ids({2, 3});
   const at::Tensor states = at::ones({2, 6, 12});
-  std::vector<BertLayerCache> uneven = Cache(2, 5, 2);
+  KeyValueCache uneven = Cache(2, 5, 2);
   uneven[1][1] = at::ones({2, 3, 4, 4});
-  std::vector<BertLayerCache> holes = Cache(2, 5, 2);
+  KeyValueCache holes = Cache(2, 5, 2);
   holes[2][0] = at::Tensor();
-  std::vector<BertLayerCache> short_cache = Cache(2, 5, 2);
+  KeyValueCache short_cache = Cache(2, 5, 2);
   short_cache.pop_back();
   const BadInputs cases[] = {
       {"encoder_hidden_states: has shape [2, 6, 11]",
        {.input_ids = ids, .encoder_hidden_states = at::ones({2, 6, 11})}},
+      {"encoder_hidden_states: has shape [3, 6, 12]",
+       {.input_ids = ids, .encoder_hidden_states = at::ones({3, 6, 12})}},
       {"encoder_attention_mask: has shape [2, 5]",
        {.input_ids = ids,
         .encoder_hidden_states = states,
@@ -204,11 +231,16 @@ TEST(CheckBertInputsTest, ADecodersStatesAndCacheMustFitToo) {
        {.input_ids = ids,
         .encoder_hidden_states = states,
         .past_key_values = Cache(2, 5, 2)}},
+      {"past_key_values.1.0: has shape [2, 3, 5, 4], but [2, 2, tokens, 4]",
+       {.input_ids = ids, .past_key_values = Cache(2, 5, 2)},
+       {{1, {0}}}},
       {"has 25 tokens", {.input_ids = ids, .past_key_values = Cache(2, 22, 2)}},
   };
   for (const BadInputs& bad : cases) {
+    BertConfig config = DecoderConfig();
+    config.pruned_heads = bad.pruned_heads;
     EXPECT_THAT(
-        CheckBertInputs(DecoderConfig(), bad.inputs),
+        CheckBertInputs(config, bad.inputs),
         StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(bad.message)));
   }
   BertConfig no_cross = DecoderConfig();

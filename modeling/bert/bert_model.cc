@@ -11,15 +11,14 @@
 #include "ATen/ATen.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "modeling/attention_mask.h"
 #include "modeling/auto_model.h"
 #include "modeling/bert/bert_inputs.h"
 #include "modeling/bert/bert_layout.h"
 #include "modeling/catch_torch.h"
 #include "modeling/head_pruning.h"
+#include "modeling/named_inputs.h"
 #include "modeling/weight_init.h"
 
 namespace pretrained {
@@ -39,12 +38,15 @@ BertModel::BertModel(PretrainedConfig config, const BertConfig& bert,
   }
 }
 
-absl::StatusOr<std::shared_ptr<BertModel>> BertModel::FromPretrained(
-    absl::string_view folder, const FromPretrainedOptions& options) {
-  absl::StatusOr<std::shared_ptr<PretrainedModel>> model =
-      LoadPretrained(Class(), folder, options);
-  if (!model.ok()) return model.status();
-  return std::static_pointer_cast<BertModel>(*std::move(model));
+ModelOutput BertModelOutput::ToNamed() const {
+  ModelOutput named;
+  named.Add("last_hidden_state", last_hidden_state);
+  named.Add("pooler_output", pooler_output);
+  named.Add("past_key_values", past_key_values);
+  named.Add("hidden_states", hidden_states);
+  named.Add("attentions", attentions);
+  named.Add("cross_attentions", cross_attentions);
+  return named;
 }
 
 absl::StatusOr<BertEncoderArguments> BertModel::PrepareMasks(
@@ -65,28 +67,27 @@ absl::StatusOr<BertEncoderArguments> BertModel::PrepareMasks(
       bert_.is_decoder && options.use_cache.value_or(bert_.use_cache);
 
   at::Tensor mask = inputs.attention_mask;
-  if (!mask.defined()) {
-    mask = at::ones({batch, length + CachedLength(inputs)},
+  if (!mask.defined() && bert_.is_decoder) {
+    mask = at::ones({batch, length + CachedLength(inputs.past_key_values)},
                     at::dtype(type).device(main.device()));
   }
-  absl::StatusOr<at::Tensor> extended = ExtendedAttentionMask(
-      mask,
-      {.dtype = type, .is_decoder = bert_.is_decoder, .query_length = length});
-  if (!extended.ok()) return extended.status();
-  arguments.attention_mask = *std::move(extended);
+  if (mask.defined()) {  // An encoder sees all without one.
+    absl::StatusOr<at::Tensor> extended =
+        ExtendedAttentionMask(mask, {.dtype = type,
+                                     .is_decoder = bert_.is_decoder,
+                                     .query_length = length});
+    if (!extended.ok()) return extended.status();
+    arguments.attention_mask = *std::move(extended);
+  }
 
   if (bert_.is_decoder && inputs.encoder_hidden_states.defined()) {
-    at::Tensor encoder_mask = inputs.encoder_attention_mask;
-    if (!encoder_mask.defined()) {
-      encoder_mask = at::ones({inputs.encoder_hidden_states.size(0),
-                               inputs.encoder_hidden_states.size(1)},
-                              at::dtype(type).device(main.device()));
-    }
-    absl::StatusOr<at::Tensor> inverted =
-        InvertAttentionMask(encoder_mask, type);
-    if (!inverted.ok()) return inverted.status();
     arguments.encoder_hidden_states = inputs.encoder_hidden_states;
-    arguments.encoder_attention_mask = *std::move(inverted);
+    if (inputs.encoder_attention_mask.defined()) {
+      absl::StatusOr<at::Tensor> inverted =
+          InvertAttentionMask(inputs.encoder_attention_mask, type);
+      if (!inverted.ok()) return inverted.status();
+      arguments.encoder_attention_mask = *std::move(inverted);
+    }
   }
   absl::StatusOr<std::vector<at::Tensor>> head_mask =
       ExpandHeadMask(inputs.head_mask, bert_.num_hidden_layers, type);
@@ -97,7 +98,7 @@ absl::StatusOr<BertEncoderArguments> BertModel::PrepareMasks(
 
 absl::StatusOr<BertModelOutput> BertModel::Forward(
     const BertModelInputs& inputs, const ForwardOptions& options) {
-  return CatchTorch("BertModel", [&]() -> absl::StatusOr<BertModelOutput> {
+  return CatchTorch(class_name(), [&]() -> absl::StatusOr<BertModelOutput> {
     absl::Status status = CheckBertInputs(bert_, inputs);
     if (!status.ok()) return status;
     absl::StatusOr<BertEncoderArguments> arguments =
@@ -109,15 +110,11 @@ absl::StatusOr<BertModelOutput> BertModel::Forward(
                     .token_type_ids = inputs.token_type_ids,
                     .position_ids = inputs.position_ids,
                     .inputs_embeds = inputs.inputs_embeds,
-                    .past_length = CachedLength(inputs)})
+                    .past_length = CachedLength(inputs.past_key_values)})
             .value;
     BertEncoderResult encoded = encoder_->Call(*std::move(arguments));
-    BertModelOutput output{
-        .last_hidden_state = std::move(encoded.last_hidden_state),
-        .past_key_values = std::move(encoded.past_key_values),
-        .hidden_states = std::move(encoded.hidden_states),
-        .attentions = std::move(encoded.attentions),
-        .cross_attentions = std::move(encoded.cross_attentions)};
+    BertModelOutput output;
+    static_cast<BaseModelOutput&>(output) = std::move(encoded);
     if (pooler_dense_ != nullptr) {
       output.pooler_output = (*pooler_activation_)(
           (*pooler_dense_)(output.last_hidden_state.select(1, 0)));
@@ -128,21 +125,14 @@ absl::StatusOr<BertModelOutput> BertModel::Forward(
 
 absl::StatusOr<ModelOutput> BertModel::Call(const NamedTensors& inputs,
                                             const ForwardOptions& options) {
-  absl::StatusOr<BertModelInputs> arguments =
-      BertInputsByName(class_name(), inputs);
-  if (!arguments.ok()) return arguments.status();
-  absl::StatusOr<BertModelOutput> output = Forward(*arguments, options);
+  BertModelInputs arguments;
+  NamedInputs named(class_name(), inputs);
+  TakeBertInputs(BertInputSet::kAll, named, arguments);
+  absl::Status status = named.Finish();
+  if (!status.ok()) return status;
+  absl::StatusOr<BertModelOutput> output = Forward(arguments, options);
   if (!output.ok()) return output.status();
-  ModelOutput named;
-  named.Add("last_hidden_state", output->last_hidden_state);
-  named.Add("pooler_output", output->pooler_output);
-  for (size_t i = 0; i < output->past_key_values.size(); ++i) {
-    named.Add(absl::StrCat("past_key_values.", i), output->past_key_values[i]);
-  }
-  named.Add("hidden_states", output->hidden_states);
-  named.Add("attentions", output->attentions);
-  named.Add("cross_attentions", output->cross_attentions);
-  return named;
+  return output->ToNamed();
 }
 
 absl::Status BertModel::PruneHeads(
@@ -188,29 +178,21 @@ absl::Status BertModel::ResizeTokenEmbeddings(
   return absl::OkStatus();
 }
 
-void BertModel::InitializeTensor(absl::string_view name, const Module& owner,
-                                 at::Tensor tensor) {
-  InitializeNormal(name, owner, bert_.initializer_range, std::move(tensor));
+void BertModel::InitializeTensor(const TensorToInitialize& target) const {
+  InitializeNormal(target, bert_.initializer_range);
 }
 
 const ModelClass& BertModel::Class() {
-  static const ModelClass* const model_class = new ModelClass{
-      .layout = &BertModelLayoutClass(),
-      .create =
-          [](const PretrainedConfig& config, ModelLayout layout,
-             const ModuleOptions& options) -> std::shared_ptr<PretrainedModel> {
-        // The layout was built from this config, so it is a good one.
-        const BertConfig bert = *BertConfig::From(config);
-        return std::make_shared<BertModel>(config, bert, std::move(layout),
-                                           options);
-      }};
+  static const ModelClass* const model_class = new ModelClass(
+      MakeModelClass<BertModel, BertConfig>(BertModelLayoutClass()));
   return *model_class;
 }
 
 namespace {
 
-const bool kRegistered = RegisterModel(&BertModel::Class()) &&
-                         RegisterAutoModel("bert", "BertModel");
+const bool kRegistered =
+    RegisterModel(&BertModel::Class()) &&
+    RegisterForAutoClass(AutoTask::kBase, "bert", "BertModel");
 
 }  // namespace
 

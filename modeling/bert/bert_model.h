@@ -26,13 +26,10 @@ namespace pretrained {
 
 // What it returns, under the names of the peer's
 // BaseModelOutputWithPoolingAndCrossAttentions.
-struct BertModelOutput {
-  at::Tensor last_hidden_state;                 // [b, s, e]
-  at::Tensor pooler_output;                     // [b, e]
-  std::vector<BertLayerCache> past_key_values;  // With use_cache.
-  std::vector<at::Tensor> hidden_states;        // layers + 1, each [b, s, e].
-  std::vector<at::Tensor> attentions;  // layers, each [b, heads, s, keys].
-  std::vector<at::Tensor> cross_attentions;  // layers, for a decoder.
+struct BertModelOutput : BaseModelOutput {
+  at::Tensor pooler_output;  // [b, e]; undefined without a pooler.
+
+  ModelOutput ToNamed() const;
 };
 
 // BERT without a head: an encoder, or a decoder when the config says so.
@@ -45,16 +42,12 @@ struct BertModelOutput {
 // Matches: transformers 4.34 modeling_bert.py `BertModel`.
 // Differs: with a cache and relative positions, each of several new tokens has
 //     its own distances; 4.34 gives all of them those of the last.
-class BertModel : public PretrainedModel {
+class BertModel : public PretrainedModel, public Loadable<BertModel> {
  public:
   BertModel(PretrainedConfig config, const BertConfig& bert, ModelLayout layout,
             const ModuleOptions& options);
 
   static const ModelClass& Class();
-
-  // See LoadPretrained().
-  static absl::StatusOr<std::shared_ptr<BertModel>> FromPretrained(
-      absl::string_view folder, const FromPretrainedOptions& options = {});
 
   absl::StatusOr<BertModelOutput> Forward(const BertModelInputs& inputs,
                                           const ForwardOptions& options = {});
@@ -71,15 +64,13 @@ class BertModel : public PretrainedModel {
 
   // Normal(0, initializer_range), biases 0, norms 1, the padding row 0.
   // Matches: `BertPreTrainedModel._init_weights`.
-  void InitializeTensor(absl::string_view name, const Module& owner,
-                        at::Tensor tensor) override;
+  void InitializeTensor(const TensorToInitialize& target) const override;
 
-  const BertConfig& bert_config() const { return bert_; }
-
- protected:
   std::string InputEmbeddingsPath() const override {
     return "embeddings.word_embeddings";
   }
+
+  const BertConfig& bert_config() const { return bert_; }
 
  private:
   absl::StatusOr<BertEncoderArguments> PrepareMasks(

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modeling/auto_model.h"
+#include "modeling/bert/bert_testutil.h"
 #include "modeling/json_testutil.h"
 #include "modeling/loading_info.h"
 #include "modeling/tensor_testutil.h"
@@ -104,7 +106,20 @@ TEST(BertModelTest, ComputesWhatThePeerComputesInEveryCase) {
     auto output =
         (*model)->Call(ReadGolden(io, "in."), ForwardOptionsOf(golden));
     ASSERT_THAT(output, IsOk());
-    ExpectOutputs(*output, ReadGolden(io, "out."));
+    const NamedTensors want = ReadGolden(io, "out.");
+    ExpectOutputs(*output, want);
+
+    // Without attentions one fused kernel leaves them out; the rest is the
+    // same.
+    ForwardOptions no_attentions = ForwardOptionsOf(golden);
+    no_attentions.output_attentions = false;
+    output = (*model)->Call(ReadGolden(io, "in."), no_attentions);
+    ASSERT_THAT(output, IsOk());
+    NamedTensors rest;
+    for (const auto& [field, tensor] : want) {
+      if (!absl::StrContains(field, "attentions.")) rest[field] = tensor;
+    }
+    ExpectOutputs(*output, rest);
   }
 }
 
@@ -177,6 +192,47 @@ TEST(BertModelTest, GivesEachNewTokenItsOwnDistances) {
         rest->last_hidden_state,
         IsCloseTo(whole->last_hidden_state.narrow(1, 5, 3), kTolerance));
   }
+}
+
+// With every kind of mask, a row that sees no key, relative positions and
+// caches; with attentions and fused.
+TEST(BertModelTest, HalfDtypesStayCloseToFloat32) {
+  const std::set<std::string> names = {
+      "no_attention_mask", "mask_hides_a_whole_row", "mask_3d",
+      "head_mask_2d",      "relative_key",           "relative_key_query",
+      "cross_cache",       "decoder_past",           "longest_sequence"};
+  int found = 0;
+  const Json cases = ReadJsonFile(absl::StrCat(kFolder, "cases.json"))["cases"];
+  for (const Json& golden : cases) {
+    const std::string name = golden["name"];
+    if (!names.contains(name)) continue;
+    ++found;
+    const std::string folder =
+        absl::StrCat(kFolder, golden["model"].get<std::string>());
+    const NamedTensors inputs = ReadGolden(
+        absl::StrCat(kFolder, golden["io"].get<std::string>()), "in.");
+    FromPretrainedOptions options = OptionsOf(golden);
+    auto full = BertModel::FromPretrained(folder, options);
+    ASSERT_THAT(full, IsOk());
+    for (const char* dtype : {"float16", "bfloat16"}) {
+      options.torch_dtype = dtype;
+      auto half = BertModel::FromPretrained(folder, options);
+      ASSERT_THAT(half, IsOk());
+      ForwardOptions forward_options = ForwardOptionsOf(golden);
+      for (const bool attentions : {true, false}) {
+        forward_options.output_attentions = attentions;
+        EXPECT_LE(
+            HalfError(**half, **full, inputs, forward_options),
+            (*half)->dtype() == at::kHalf ? kFloat16Error : kBfloat16Error)
+            << name << " " << dtype << " " << attentions;
+      }
+      ASSERT_THAT((*half)->InitWeights(5), IsOk());
+      EXPECT_LE(HalfError(**half, **full, inputs, forward_options),
+                kNewModelHalfError)
+          << name << " " << dtype << " with new weights";
+    }
+  }
+  EXPECT_EQ(found, 9);
 }
 
 TEST(BertModelTest, HasTheFactsOfThePeer) {

@@ -55,10 +55,11 @@ def call(model, tensors, use_cache=False, output_hidden_states=True, output_atte
         past = past and tuple(tuple(t.double() for t in layer) for layer in past)
     if past is not None:
         arguments["past_key_values"] = past
+    if use_cache is not None:  # Most classes with a head have no such argument.
+        arguments["use_cache"] = use_cache
     with torch.no_grad():
         output = model(
             **arguments,
-            use_cache=use_cache,
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
             return_dict=True,

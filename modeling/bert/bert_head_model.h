@@ -1,0 +1,89 @@
+#ifndef PRETRAINED_MODELING_BERT_BERT_HEAD_MODEL_H_
+#define PRETRAINED_MODELING_BERT_BERT_HEAD_MODEL_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ATen/core/Tensor.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "modeling/bert/bert_config.h"
+#include "modeling/bert/bert_inputs.h"
+#include "modeling/bert/bert_model.h"
+#include "modeling/model_layout.h"
+#include "modeling/model_output.h"
+#include "modeling/module.h"
+#include "modeling/pretrained_config.h"
+#include "modeling/pretrained_model.h"
+
+namespace pretrained {
+
+// BertModel with something on top: what all of BERT's classes with a head have
+// in common.
+class BertHeadModel : public PretrainedModel {
+ public:
+  // As BertModel's.
+  void InitializeTensor(const TensorToInitialize& target) const override;
+
+  absl::Status PruneHeads(
+      const std::map<int64_t, std::vector<int64_t>>& heads) override;
+
+  // A matrix that makes scores of every token, and its bias, get as many rows:
+  // what is tied stays tied; else further rows of the matrix are drawn, and of
+  // the bias 0.
+  // Matches: transformers 4.34 modeling_utils.py `resize_token_embeddings`.
+  // Differs: "cls.predictions.bias" and the decoder's bias stay one also where
+  //     the matrix is not tied; 4.34 then leaves the former as long as it was.
+  absl::Status ResizeTokenEmbeddings(
+      int64_t num_tokens,
+      std::optional<int64_t> pad_to_multiple_of = std::nullopt) override;
+
+  std::string InputEmbeddingsPath() const override {
+    return "bert.embeddings.word_embeddings";
+  }
+
+  const BertConfig& bert_config() const { return bert_->bert_config(); }
+
+ protected:
+  BertHeadModel(PretrainedConfig config, const BertConfig& bert,
+                ModelLayout layout, const ModuleOptions& options);
+
+  // BertModel's results, for a class whose forward has the inputs of `set`.
+  absl::StatusOr<BertModelOutput> Encode(BertInputSet set,
+                                         const BertModelInputs& inputs,
+                                         const ForwardOptions& options);
+
+ private:
+  absl::Status ResizeOutput(int64_t rows);
+
+  std::shared_ptr<BertModel> bert_;
+};
+
+// A head's output: `logits`, and of `base` what a head that keeps no cache
+// passes on.
+HeadOutput MakeHeadOutput(at::Tensor logits, BertModelOutput base);
+
+// The inputs by name, with `labels`, of a class whose forward has those of
+// `set`; then `forward`, and its results by name.
+template <typename Model>
+absl::StatusOr<ModelOutput> CallBertHead(Model& model, BertInputSet set,
+                                         const NamedTensors& inputs,
+                                         const ForwardOptions& options) {
+  BertHeadInputs arguments;
+  NamedInputs named(model.class_name(), inputs);
+  TakeBertInputs(set, named, arguments);
+  named.Take("labels", arguments.labels);
+  absl::Status status = named.Finish();
+  if (!status.ok()) return status;
+  absl::StatusOr<HeadOutput> output = model.Forward(arguments, options);
+  if (!output.ok()) return output.status();
+  return output->ToNamed();
+}
+
+}  // namespace pretrained
+
+#endif  // PRETRAINED_MODELING_BERT_BERT_HEAD_MODEL_H_

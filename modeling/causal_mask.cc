@@ -1,0 +1,51 @@
+#include "modeling/causal_mask.h"
+
+#include <cstdint>
+
+#include "ATen/ATen.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "modeling/attention_mask.h"
+#include "modeling/catch_torch.h"
+#include "modeling/named_inputs.h"
+
+namespace pretrained {
+namespace {
+
+// [1, 1, queries, keys]: the last query sees every key, each one before it one
+// key less.
+absl::StatusOr<at::Tensor> LaterKeys(const CausalBiasOptions& options) {
+  const int64_t keys = options.past_length + options.query_length;
+  const at::Tensor seen =
+      at::ones({1, options.query_length, keys},
+               at::dtype(options.dtype).device(options.device))
+          .tril(options.past_length);
+  return ExtendedAttentionMask(seen, {.dtype = options.dtype});
+}
+
+}  // namespace
+
+absl::StatusOr<at::Tensor> CausalBias(const at::Tensor& attention_mask,
+                                      const CausalBiasOptions& options) {
+  const int64_t keys = options.past_length + options.query_length;
+  if (attention_mask.defined() &&
+      (attention_mask.dim() != 2 || attention_mask.size(1) != keys)) {
+    return BadShape("attention_mask", attention_mask,
+                    absl::StrCat("[batch, ", keys, "] is expected"));
+  }
+  return CatchTorch("attention_mask", [&]() -> absl::StatusOr<at::Tensor> {
+    at::Tensor bias;
+    if (options.query_length > 1) {
+      absl::StatusOr<at::Tensor> later = LaterKeys(options);
+      if (!later.ok()) return later;
+      bias = *later;
+    }
+    if (!attention_mask.defined()) return bias;
+    absl::StatusOr<at::Tensor> padding = ExtendedAttentionMask(
+        attention_mask.to(options.device), {.dtype = options.dtype});
+    if (!padding.ok()) return padding;
+    return bias.defined() ? bias + *padding : *padding;
+  });
+}
+
+}  // namespace pretrained

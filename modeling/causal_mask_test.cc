@@ -1,0 +1,93 @@
+#include "modeling/causal_mask.h"
+
+#include <limits>
+
+#include "ATen/ATen.h"
+#include "absl/status/status.h"
+#include "absl/status/status_matchers.h"
+#include "absl/status/statusor.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "modeling/tensor_testutil.h"
+
+namespace pretrained {
+namespace {
+
+using ::absl_testing::IsOk;
+using ::absl_testing::StatusIs;
+using ::testing::HasSubstr;
+
+constexpr float kLowest = std::numeric_limits<float>::lowest();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+at::Tensor Rows(at::ArrayRef<float> values, at::IntArrayRef shape) {
+  return at::tensor(values, at::dtype(at::kFloat)).reshape(shape);
+}
+
+TEST(CausalBiasTest, HidesLaterKeys) {
+  absl::StatusOr<at::Tensor> bias = CausalBias({}, {.query_length = 3});
+  ASSERT_THAT(bias, IsOk());
+  EXPECT_TRUE(at::equal(
+      *bias,
+      Rows({0, kLowest, kLowest, 0, 0, kLowest, 0, 0, 0}, {1, 1, 3, 3})));
+}
+
+TEST(CausalBiasTest, EveryQuerySeesWhatIsCached) {
+  absl::StatusOr<at::Tensor> bias =
+      CausalBias({}, {.query_length = 2, .past_length = 2});
+  ASSERT_THAT(bias, IsOk());
+  EXPECT_TRUE(
+      at::equal(*bias, Rows({0, 0, 0, kLowest, 0, 0, 0, 0}, {1, 1, 2, 4})));
+}
+
+// Each row has its padding; a key that is padding and later gets both.
+TEST(CausalBiasTest, AddsPadding) {
+  const at::Tensor mask =
+      at::tensor({0, 1, 1, 1, 1, 0}, at::dtype(at::kLong)).reshape({2, 3});
+  absl::StatusOr<at::Tensor> bias = CausalBias(mask, {.query_length = 3});
+  ASSERT_THAT(bias, IsOk());
+  EXPECT_TRUE(at::equal(
+      *bias,
+      Rows({kLowest, kLowest, kLowest, kLowest, 0, kLowest, kLowest, 0, 0,
+            //
+            0, kLowest, -kInfinity, 0, 0, -kInfinity, 0, 0, kLowest},
+           {2, 1, 3, 3})));
+}
+
+TEST(CausalBiasTest, NoQuerySeesNothingAtAll) {
+  for (const at::ScalarType type :
+       {at::kFloat, at::kHalf, at::kBFloat16, at::kDouble}) {
+    absl::StatusOr<at::Tensor> bias =
+        CausalBias(at::zeros({1, 6}),
+                   {.query_length = 4, .past_length = 2, .dtype = type});
+    ASSERT_THAT(bias, IsOk());
+    EXPECT_EQ(bias->scalar_type(), type);
+    EXPECT_FALSE(
+        at::softmax(bias->to(at::kDouble), -1).isnan().any().item().toBool());
+  }
+}
+
+TEST(CausalBiasTest, OneQueryHasPaddingOnly) {
+  absl::StatusOr<at::Tensor> none =
+      CausalBias({}, {.query_length = 1, .past_length = 3});
+  ASSERT_THAT(none, IsOk());
+  EXPECT_FALSE(none->defined());
+  absl::StatusOr<at::Tensor> some = CausalBias(
+      Rows({0, 1, 0.5, 1}, {1, 4}), {.query_length = 1, .past_length = 3});
+  ASSERT_THAT(some, IsOk());
+  EXPECT_TRUE(
+      at::equal(*some, Rows({kLowest, 0, kLowest / 2, 0}, {1, 1, 1, 4})));
+}
+
+TEST(CausalBiasTest, TheMaskMustCoverEveryKey) {
+  for (const at::Tensor& mask : {at::ones({2, 3}), at::ones({2, 5}),
+                                 at::ones({4}), at::ones({1, 1, 4})}) {
+    EXPECT_THAT(CausalBias(mask, {.query_length = 3, .past_length = 1}),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("[batch, 4] is expected")))
+        << mask.sizes();
+  }
+}
+
+}  // namespace
+}  // namespace pretrained
