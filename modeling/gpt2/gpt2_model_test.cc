@@ -108,11 +108,15 @@ TEST(GPT2ModelTest, HalfPrecisionStaysNearFloat32) {
         ASSERT_THAT(want, IsOk());
         ASSERT_THAT(got, IsOk());
         EXPECT_EQ(got->logits.scalar_type(), (*half)->dtype());
-        EXPECT_THAT(got->logits, IsCloseTo(want->logits, 2e-2));
-        EXPECT_THAT(got->loss, IsCloseTo(want->loss, 2e-2));
+        // The golden weights are steep, and bfloat16 keeps eight bits of a
+        // number: the peer itself strays 3.4e-2 here.
+        const double error = (*half)->dtype() == at::kBFloat16 ? 6e-2 : 2e-2;
+        EXPECT_THAT(got->logits, IsCloseTo(want->logits, error));
+        EXPECT_THAT(got->loss, IsCloseTo(want->loss, error));
         for (size_t i = 0; i < got->attentions.size(); ++i) {
           EXPECT_EQ(got->attentions[i].scalar_type(), (*half)->dtype());
-          EXPECT_THAT(got->attentions[i], IsCloseTo(want->attentions[i], 2e-2));
+          EXPECT_THAT(got->attentions[i],
+                      IsCloseTo(want->attentions[i], error));
         }
       }
     }
