@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -119,6 +120,16 @@ std::string MakeTestFolder(absl::string_view name) {
   const std::string path = absl::StrCat(TestTempDir(), "/", name);
   CHECK(mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) << path;
   return path;
+}
+
+std::string CopyTestFolder(absl::string_view name, const std::string& from) {
+  const std::string folder = MakeTestFolder(name);
+  for (const auto& entry : std::filesystem::directory_iterator(from)) {
+    if (!entry.is_regular_file()) continue;
+    WriteTestFile(absl::StrCat(name, "/", entry.path().filename().string()),
+                  ReadTestFile(entry.path().string()));
+  }
+  return folder;
 }
 
 std::string ReadTestFile(const std::string& path) {

@@ -38,6 +38,9 @@ std::vector<TestTensor> MiniLmTensors();
 std::string WriteTestFile(absl::string_view name, absl::string_view content);
 std::string MakeTestFolder(absl::string_view name);
 
+// A copy, below the test's temporary folder, of the files of the folder `from`.
+std::string CopyTestFolder(absl::string_view name, const std::string& from);
+
 // The content of a file; aborts the test if there is none.
 std::string ReadTestFile(const std::string& path);
 

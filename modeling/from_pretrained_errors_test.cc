@@ -32,6 +32,7 @@ namespace {
 
 using ::absl_testing::IsOk;
 using ::absl_testing::StatusIs;
+using checkpoint_testing::CopyTestFolder;
 using checkpoint_testing::MakeTestFolder;
 using checkpoint_testing::ReadTestFile;
 using checkpoint_testing::WriteTestFile;
@@ -41,15 +42,6 @@ using ::testing::IsEmpty;
 
 constexpr char kBase[] = "testdata/bert/base";
 constexpr char kErrors[] = "testdata/errors/config/";
-
-// A copy of kBase, to be spoiled.
-std::string CopyOfBase(const std::string& name) {
-  const std::string folder = MakeTestFolder(name);
-  for (const char* file : {"/config.json", "/model.safetensors"}) {
-    WriteTestFile(name + file, ReadTestFile(absl::StrCat(kBase, file)));
-  }
-  return folder;
-}
 
 struct BadFolder {
   const char* name;
@@ -121,12 +113,12 @@ TEST(FromPretrainedErrorsTest, SaysWhatAFolderLacks) {
               StatusIs(absl::StatusCode::kNotFound,
                        AllOf(HasSubstr(absl::StrCat(empty, "/config.json")),
                              HasSubstr("no such file"))));
-  const std::string no_config = CopyOfBase("no-config");
+  const std::string no_config = CopyTestFolder("no-config", kBase);
   std::filesystem::remove(no_config + "/config.json");
   EXPECT_THAT(BertModel::FromPretrained(no_config),
               StatusIs(absl::StatusCode::kNotFound,
                        HasSubstr(absl::StrCat(no_config, "/config.json"))));
-  const std::string no_weights = CopyOfBase("no-weights");
+  const std::string no_weights = CopyTestFolder("no-weights", kBase);
   std::filesystem::remove(no_weights + "/model.safetensors");
   EXPECT_THAT(
       BertModel::FromPretrained(no_weights),
@@ -139,7 +131,8 @@ TEST(FromPretrainedErrorsTest, SaysWhatAFolderLacks) {
 TEST(FromPretrainedErrorsTest, FilesThatCannotBeReadAreNamed) {
   for (const char* file : {"config.json", "model.safetensors"}) {
     SCOPED_TRACE(file);
-    const std::string folder = CopyOfBase(absl::StrCat("unreadable-", file));
+    const std::string folder =
+        CopyTestFolder(absl::StrCat("unreadable-", file), kBase);
     const std::string path = absl::StrCat(folder, "/", file);
     std::filesystem::remove(path);
     std::filesystem::create_symlink("/proc/self/mem", path);
@@ -163,7 +156,7 @@ TEST(FromPretrainedErrorsTest, FilesThatCannotBeReadAreNamed) {
 }
 
 TEST(FromPretrainedErrorsTest, WeightsCutShortAnywhereAreDataLoss) {
-  const std::string folder = CopyOfBase("cut");
+  const std::string folder = CopyTestFolder("cut", kBase);
   const std::string path = folder + "/model.safetensors";
   const auto size = static_cast<int64_t>(std::filesystem::file_size(path));
   for (const int64_t length :
@@ -183,7 +176,7 @@ TEST(FromPretrainedErrorsTest, WeightsCutShortWhileLoadingAreDataLoss) {
   for (const bool use_mmap : {false, true}) {
     for (const char* torch_dtype : {"float32", "float16"}) {
       SCOPED_TRACE(absl::StrCat(use_mmap, " ", torch_dtype));
-      const std::string folder = CopyOfBase("cut-meanwhile");
+      const std::string folder = CopyTestFolder("cut-meanwhile", kBase);
       const std::string path = folder + "/model.safetensors";
       EXPECT_THAT(BertModel::FromPretrained(
                       folder, {.torch_dtype = torch_dtype,
@@ -198,7 +191,7 @@ TEST(FromPretrainedErrorsTest, WeightsCutShortWhileLoadingAreDataLoss) {
 }
 
 TEST(FromPretrainedErrorsTest, WeightsOfOtherFrameworksAreRefused) {
-  const std::string folder = CopyOfBase("framework");
+  const std::string folder = CopyTestFolder("framework", kBase);
   const std::string path = folder + "/model.safetensors";
   const std::vector<float> values(6);
   const std::vector<TensorToWrite> tensors = {
@@ -214,7 +207,7 @@ TEST(FromPretrainedErrorsTest, WeightsOfOtherFrameworksAreRefused) {
 }
 
 TEST(FromPretrainedErrorsTest, AFileWithoutMetadataIsTakenForPyTorchs) {
-  const std::string folder = CopyOfBase("no-metadata");
+  const std::string folder = CopyTestFolder("no-metadata", kBase);
   const std::string path = folder + "/model.safetensors";
   std::string file = ReadTestFile(path);
   // Blanks are JSON too; the entry is the header's first.
@@ -227,7 +220,7 @@ TEST(FromPretrainedErrorsTest, AFileWithoutMetadataIsTakenForPyTorchs) {
 }
 
 TEST(FromPretrainedErrorsTest, WeightsOfAnotherModelAreRefusedWithAnExample) {
-  const std::string folder = CopyOfBase("other");
+  const std::string folder = CopyTestFolder("other", kBase);
   const std::string path = folder + "/model.safetensors";
   ASSERT_THAT(
       WriteTensorFile(path, {{"transformer.h.0.ln_1.weight", at::ones({32})}}),

@@ -126,8 +126,10 @@ absl::Status PushToHub(const std::string& folder, const SavedCheckpoint& saved,
                        const SavePretrainedOptions& options) {
   std::string repo_id = options.repo_id;
   if (repo_id.empty()) {
-    repo_id = std::filesystem::absolute(folder)
+    // The "." leaves no name after a last "/", whether `folder` has one or not.
+    repo_id = (std::filesystem::absolute(folder) / ".")
                   .lexically_normal()
+                  .parent_path()
                   .filename()
                   .string();
   }

@@ -133,9 +133,9 @@ class Info(CommandTest):
         self.assertIn("23392", self.good("info", folder))
 
     def test_says_which_classes_there_are(self):
-        self.fails(1, ["'T5Model'", "BertModel"], "info", BASE, "--class=T5Model")
-        folder = self.copy_of_base("t5", model_type="t5", architectures=["T5Model"])
-        self.fails(1, ["config.json", "'t5'", "--class"], "info", folder)
+        self.fails(1, ["'BertForMars'", "BertModel"], "info", BASE, "--class=BertForMars")
+        folder = self.copy_of_base("mars", model_type="mars", architectures=["MarsModel"])
+        self.fails(1, ["config.json", "'mars'", "--class"], "info", folder)
         self.assertEqual(self.document("info", folder, "--class=BertModel")["class"], "BertModel")
         folder = self.copy_of_base("head", architectures=["BertForNothing"])
         self.fails(1, ["BertForNothing", "BertModel"], "info", folder)

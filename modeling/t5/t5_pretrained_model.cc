@@ -1,4 +1,3 @@
-#include "device_map/module_tree.h"
 #include "modeling/t5/t5_pretrained_model.h"
 
 #include <cmath>
@@ -15,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "device_map/module_tree.h"
 #include "modeling/layers.h"
 #include "modeling/model_layout.h"
 #include "modeling/model_output.h"
