@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/log/absl_log.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
@@ -134,19 +135,35 @@ PretrainedConfig::PretrainedConfig(ConfigClass config_class)
 
 absl::StatusOr<PretrainedConfig> PretrainedConfig::FromPretrained(
     absl::string_view folder, ConfigClass config_class) {
-  const std::string path(folder);
+  std::string path(folder);
   std::error_code error;
-  if (std::filesystem::is_regular_file(path, error)) {
-    return FromJsonFile(path, std::move(config_class));
-  }
-  if (!std::filesystem::is_directory(path, error)) {
+  if (std::filesystem::is_directory(path, error)) {
+    absl::StrAppend(&path, "/config.json");
+  } else if (!std::filesystem::is_regular_file(path, error)) {
     return absl::NotFoundError(absl::StrCat(
         folder,
         ": there is no such folder; expected a folder with config.json "
         "and weights, or the path of a config"));
   }
-  return FromJsonFile(absl::StrCat(folder, "/config.json"),
-                      std::move(config_class));
+  absl::StatusOr<PretrainedConfig> config =
+      FromJsonFile(path, std::move(config_class));
+  if (config.ok()) config->WarnAboutModelType();
+  return config;
+}
+
+void PretrainedConfig::WarnAboutModelType() const {
+  const auto stored = stored_.find("model_type");
+  if (stored == stored_.end() || class_.model_type.empty() ||
+      *stored == class_.model_type) {
+    return;
+  }
+  const ConfigAttribute attribute{file_name_, "model_type", *stored};
+  ABSL_LOG(WARNING)
+      << attribute
+             .Bad(absl::StrCat(
+                 "it is read as that of a '", class_.model_type,
+                 "', with defaults for the attributes that it lacks"))
+             .message();
 }
 
 absl::StatusOr<PretrainedConfig> PretrainedConfig::FromJsonFile(

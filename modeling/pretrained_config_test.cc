@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/log/scoped_mock_log.h"
 #include "absl/status/status.h"
 #include "absl/status/status_matchers.h"
 #include "absl/status/statusor.h"
@@ -26,6 +27,7 @@ using ::absl_testing::IsOkAndHolds;
 using ::absl_testing::StatusIs;
 using checkpoint_testing::MakeTestFolder;
 using checkpoint_testing::WriteTestFile;
+using ::testing::_;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -323,6 +325,23 @@ TEST(PretrainedConfigTest, ReadsAFileOfAnyName) {
   ASSERT_THAT(config, IsOk());
   EXPECT_THAT(config->GetInt("a"), IsOkAndHolds(1));
   EXPECT_EQ(config->file_name(), path);
+}
+
+TEST(PretrainedConfigTest, WarnsOfAnotherModelType) {
+  const std::string bert = WriteTestFile("bert", R"({"model_type": "bert"})");
+  const std::string gpt2 = WriteTestFile("gpt2", R"({"model_type": "gpt2"})");
+  const std::string none = WriteTestFile("none", "{}");
+  absl::ScopedMockLog log;
+  EXPECT_CALL(log, Log(absl::LogSeverity::kWarning, _,
+                       AllOf(HasSubstr(bert), HasSubstr("is \"bert\""),
+                             HasSubstr("'gpt2'"))));
+  log.StartCapturingLogs();
+  EXPECT_THAT(PretrainedConfig::FromPretrained(bert, RenamingClass()), IsOk());
+  for (const std::string& path : {gpt2, none}) {
+    EXPECT_THAT(PretrainedConfig::FromPretrained(path, RenamingClass()),
+                IsOk());
+  }
+  EXPECT_THAT(PretrainedConfig::FromPretrained(bert), IsOk());
 }
 
 TEST(PretrainedConfigTest, NameOrPathIsTheNameOfAnAttribute) {
