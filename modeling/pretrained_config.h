@@ -59,8 +59,8 @@ class PretrainedConfig {
   explicit PretrainedConfig(ConfigClass config_class = {});
 
   // Reads `folder`/config.json, or `folder` itself where that is a file.
-  // kNotFound if there is none; kInvalidArgument if it is not a JSON object. Logs
-  // a warning if it is of another `model_type` than `config_class`.
+  // kNotFound if there is none; kInvalidArgument if it is not a JSON object.
+  // Logs a warning if it is of another `model_type` than `config_class`.
   static absl::StatusOr<PretrainedConfig> FromPretrained(
       absl::string_view folder, ConfigClass config_class = {});
   // Reads that very file.
