@@ -1,6 +1,8 @@
 #include "modeling/causal_mask.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 
 #include "ATen/ATen.h"
 #include "absl/status/statusor.h"
@@ -16,10 +18,17 @@ namespace {
 // key less.
 absl::StatusOr<at::Tensor> LaterKeys(const CausalBiasOptions& options) {
   const int64_t keys = options.past_length + options.query_length;
-  const at::Tensor seen =
-      at::ones({1, options.query_length, keys},
-               at::dtype(options.dtype).device(options.device))
-          .tril(options.past_length);
+  at::Tensor seen = at::ones({1, options.query_length, keys},
+                             at::dtype(options.dtype).device(options.device))
+                        .tril(options.past_length);
+  if (options.window.has_value()) {
+    // A longer window shows no more.
+    const int64_t window = std::min(*options.window, options.query_length);
+    seen.narrow(2, options.past_length, options.query_length).triu_(-window);
+    return at::zeros_like(seen)
+        .masked_fill(seen.eq(0), -std::numeric_limits<double>::infinity())
+        .unsqueeze(1);
+  }
   return ExtendedAttentionMask(seen, {.dtype = options.dtype});
 }
 

@@ -2,6 +2,7 @@
 #define PRETRAINED_MODELING_CAUSAL_MASK_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
@@ -13,6 +14,9 @@ namespace pretrained {
 struct CausalBiasOptions {
   int64_t query_length = 0;
   int64_t past_length = 0;  // Cached tokens, which every query sees.
+  // Of the new keys a query sees its own and as many before it; without one,
+  // all before it. A window hides keys by -infinity, not by the lowest value.
+  std::optional<int64_t> window;
   // Of the scores: the lowest value is this dtype's. Give float32 for a half
   // model whose scores are added up in float32, as the fused kernel does.
   at::ScalarType dtype = at::kFloat;
@@ -35,13 +39,18 @@ struct CausalBiasOptions {
 // gives equal weight to the padding before it and to the tokens after it: that
 // is what the peers compute there, and no row is all -infinity.
 //
-// For a peer whose padding is all or nothing (LLaMA), give
+// With a window, a key that is not seen gets -infinity, so that such a query
+// gives equal weight to the padding that it sees and nothing to other tokens.
+// Cached keys are no matter of the window: the peer sees them all.
+//
+// For a peer whose padding is all or nothing (LLaMA, Mistral), give
 // attention_mask.eq(1).
 //
 // kInvalidArgument, with the shape that came in, for another number of keys.
-// Matches: transformers 4.34 `LlamaModel._prepare_decoder_attention_mask`; and
-//     GPT-2, which replaces scores of later keys where this adds to them: the
-//     same, for no score is large enough to change the lowest value.
+// Matches: transformers 4.34 `LlamaModel._prepare_decoder_attention_mask`, with
+//     a window `MistralModel`'s; and GPT-2 and GPT-NeoX, which replace scores
+//     of later keys where this adds to them: the same, for no score is large
+//     enough to change the lowest value.
 // Differs: an attention_mask above 1 gives later keys a finite score there.
 absl::StatusOr<at::Tensor> CausalBias(const at::Tensor& attention_mask,
                                       const CausalBiasOptions& options);

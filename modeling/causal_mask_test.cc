@@ -1,5 +1,6 @@
 #include "modeling/causal_mask.h"
 
+#include <cstdint>
 #include <limits>
 
 #include "ATen/ATen.h"
@@ -52,6 +53,34 @@ TEST(CausalBiasTest, AddsPadding) {
             //
             0, kLowest, -kInfinity, 0, 0, -kInfinity, 0, 0, kLowest},
            {2, 1, 3, 3})));
+}
+
+// As the peer has it: a window of n shows n + 1 keys, and every cached one.
+TEST(CausalBiasTest, AWindowHidesKeysThatAreFarBefore) {
+  absl::StatusOr<at::Tensor> bias =
+      CausalBias({}, {.query_length = 3, .past_length = 2, .window = 1});
+  ASSERT_THAT(bias, IsOk());
+  EXPECT_TRUE(at::equal(*bias, Rows({0, 0, 0, -kInfinity, -kInfinity,  //
+                                     0, 0, 0, 0, -kInfinity,           //
+                                     0, 0, -kInfinity, 0, 0},
+                                    {1, 1, 3, 5})));
+  bias = CausalBias({}, {.query_length = 2, .window = 0});
+  ASSERT_THAT(bias, IsOk());
+  EXPECT_TRUE(
+      at::equal(*bias, Rows({0, -kInfinity, -kInfinity, 0}, {1, 1, 2, 2})));
+  bias = CausalBias(
+      {}, {.query_length = 2, .window = std::numeric_limits<int64_t>::max()});
+  ASSERT_THAT(bias, IsOk());
+  EXPECT_TRUE(at::equal(*bias, Rows({0, -kInfinity, 0, 0}, {1, 1, 2, 2})));
+}
+
+TEST(CausalBiasTest, PaddingWithinAWindowIsSeenWhereThereIsNothingElse) {
+  absl::StatusOr<at::Tensor> bias =
+      CausalBias(Rows({0, 0, 0, 1}, {1, 4}), {.query_length = 4, .window = 1});
+  ASSERT_THAT(bias, IsOk());
+  EXPECT_TRUE(at::equal(at::softmax(*bias, -1), Rows({1, 0, 0, 0, .5, .5, 0, 0,
+                                                      0, .5, .5, 0, 0, 0, 0, 1},
+                                                     {1, 1, 4, 4})));
 }
 
 TEST(CausalBiasTest, NoQuerySeesNothingAtAll) {

@@ -96,9 +96,21 @@ RotaryEmbedding::RotaryEmbedding(const ModuleNode& node,
                                  const ModuleOptions& options,
                                  const RotaryOptions& rotary,
                                  std::shared_ptr<RotaryState> state)
-    : Module(node, options), rotary_(rotary), state_(std::move(state)) {}
+    : Module(node, options), rotary_(rotary), state_(std::move(state)) {
+  if (!rotary_.stores_frequencies) return;
+  // What is stored is read into float32, whatever the model's dtype is.
+  const at::Tensor& frequencies = buffer("inv_freq");
+  SetOwnTensor("inv_freq", at::empty(frequencies.sizes(),
+                                     frequencies.options().dtype(at::kFloat)));
+}
 
 void RotaryEmbedding::ComputeBuffers(at::Device device) {
+  if (rotary_.stores_frequencies) {
+    // Of a model that was not loaded.
+    if (!buffer("inv_freq").is_meta()) return;
+    SetOwnTensor("inv_freq", RotaryFrequencies(rotary_, 0, device));
+    return;
+  }
   const at::ScalarType dtype = buffer("cos_cached").scalar_type();
   RotaryTables tables = state_->Tables(rotary_, dtype, device);
   SetOwnTensor("inv_freq", RotaryFrequencies(rotary_, 0, device));
@@ -106,13 +118,22 @@ void RotaryEmbedding::ComputeBuffers(at::Device device) {
   SetOwnTensor("sin_cached", std::move(tables.sin));
 }
 
+RotaryTables RotaryEmbedding::ShortTables() const {
+  if (rotary_.stores_frequencies) {
+    return state_->Tables(rotary_, at::kFloat, buffer("inv_freq").device());
+  }
+  return {.cos = buffer("cos_cached"), .sin = buffer("sin_cached")};
+}
+
 RotaryTables RotaryEmbedding::At(const RotaryPositions& positions,
                                  at::ScalarType dtype) const {
-  const at::Tensor& cos = buffer("cos_cached");
-  const at::Tensor& sin = buffer("sin_cached");
+  const RotaryTables tables = ShortTables();
+  const at::Tensor& cos = tables.cos;
+  if (rotary_.stores_frequencies) dtype = at::kFloat;
   const bool is_dynamic = rotary_.scaling == Scaling::kDynamic;
+  const bool remembers = is_dynamic || rotary_.stores_frequencies;
   const int64_t longest =
-      is_dynamic ? state_->NoteLength(positions.length) : positions.length;
+      remembers ? state_->NoteLength(positions.length) : positions.length;
   const at::Tensor& ids = positions.ids;
   if (longest <= cos.size(2)) {
     const auto rows = [&](const at::Tensor& table) {
@@ -123,7 +144,7 @@ RotaryTables RotaryEmbedding::At(const RotaryPositions& positions,
           .unsqueeze(1)
           .to(dtype);
     };
-    return {.cos = rows(cos), .sin = rows(sin)};
+    return {.cos = rows(cos), .sin = rows(tables.sin)};
   }
   const at::Device device = cos.device();
   const at::Tensor all =

@@ -56,10 +56,12 @@ at::Tensor ApplyRotary(const at::Tensor& x, const RotaryTables& tables);
 
 // Where the tokens of one call stand.
 struct RotaryPositions {
-  at::Tensor ids;      // [1 or batch, tokens]; undefined: first, first + 1, ..
-  int64_t first = 0;   // Tokens that are cached.
-  int64_t count = 0;   // New tokens.
-  int64_t length = 0;  // Cached and new tokens; every position is below it.
+  at::Tensor ids;     // [1 or batch, tokens]; undefined: first, first + 1, ..
+  int64_t first = 0;  // Tokens that are cached.
+  int64_t count = 0;  // New tokens.
+  // Cached and new tokens; every position is below it, or below the tables'
+  // max_positions.
+  int64_t length = 0;
 };
 
 // What the layers of one model share: the tables, which are the same in all of
@@ -84,12 +86,18 @@ class RotaryState {
 // The module of RotaryNode(). Its buffers are computed, never stored: inv_freq
 // in float32 whatever the model's dtype is, the tables in that dtype.
 //
+// Where frequencies are stored (RotaryOptions), inv_freq is what a checkpoint
+// says, but the tables are what the config says, in float32; inv_freq counts
+// once a sequence was longer than max_positions, unless scaling is dynamic.
+//
 // Cost: a call whose positions lie in the tables is two views, or two gathers
 //     for given ids; beyond max_positions, the angles of the new tokens are
 //     computed.
-// Threads: At() is safe in several at once. With dynamic scaling its result
-//     depends on the longest sequence that any call before it had, as the
-//     peer's; so does the order of concurrent calls where one is the longest.
+// Threads: At() is safe in several at once. With dynamic scaling, or stored
+//     frequencies, its result depends on the longest sequence that any call
+//     before it had, as the peer's; so does the order of concurrent calls where
+//     one is the longest.
+// Matches: also `GPTNeoXRotaryEmbedding` and its kin.
 // Differs: the buffers keep max_positions rows; the peer makes longer ones in
 //     each layer.
 class RotaryEmbedding : public Module {
@@ -98,11 +106,17 @@ class RotaryEmbedding : public Module {
                   const RotaryOptions& rotary,
                   std::shared_ptr<RotaryState> state);
 
+  // In `dtype`; in float32 where frequencies are stored.
   RotaryTables At(const RotaryPositions& positions, at::ScalarType dtype) const;
 
   void ComputeBuffers(at::Device device) override;
 
+  const RotaryOptions& options() const { return rotary_; }
+
  private:
+  // Of max_positions rows.
+  RotaryTables ShortTables() const;
+
   const RotaryOptions rotary_;
   std::shared_ptr<RotaryState> state_;
 };

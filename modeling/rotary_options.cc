@@ -63,18 +63,21 @@ absl::Status ReadRopeScaling(const PretrainedConfig& config,
 ModuleNode RotaryNode(std::string name, absl::string_view class_prefix,
                       const RotaryOptions& options) {
   const std::vector<int64_t> table = {1, 1, options.max_positions, options.dim};
-  const auto buffer = [](std::string buffer_name, std::vector<int64_t> shape) {
+  const auto buffer = [&](std::string buffer_name, std::vector<int64_t> shape) {
     return TensorSpec{.name = std::move(buffer_name),
                       .shape = std::move(shape),
-                      .persistent = false};
+                      .persistent = options.stores_frequencies};
   };
-  return {
-      .name = std::move(name),
-      .class_name =
-          absl::StrCat(class_prefix, ScalingPartOfClassName(options.scaling),
-                       "RotaryEmbedding"),
-      .buffers = {buffer("inv_freq", {options.dim / 2}),
-                  buffer("cos_cached", table), buffer("sin_cached", table)}};
+  ModuleNode node{.name = std::move(name),
+                  .class_name = absl::StrCat(
+                      class_prefix, ScalingPartOfClassName(options.scaling),
+                      "RotaryEmbedding"),
+                  .buffers = {buffer("inv_freq", {options.dim / 2})}};
+  if (!options.stores_frequencies) {
+    node.buffers.push_back(buffer("cos_cached", table));
+    node.buffers.push_back(buffer("sin_cached", table));
+  }
+  return node;
 }
 
 }  // namespace pretrained

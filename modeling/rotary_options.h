@@ -26,6 +26,9 @@ struct RotaryOptions {
   int64_t max_positions = 2048;  // Rows of the tables that a new model has.
   Scaling scaling = Scaling::kNone;
   double factor = 1.0;  // Of the scaling.
+  // GPT-NeoX: inv_freq is stored in checkpoints, and the tables are no buffers
+  // and stay in float32, so that half queries and keys become float32.
+  bool stores_frequencies = false;
 };
 
 // Reads the config's `rope_scaling`, null or {"type": "linear" or "dynamic",
@@ -36,7 +39,8 @@ absl::Status ReadRopeScaling(const PretrainedConfig& config,
                              RotaryOptions& options);
 
 // The module that holds the tables (rotary.h): its non-persistent buffers
-// inv_freq [dim / 2], cos_cached and sin_cached [1, 1, max_positions, dim].
+// inv_freq [dim / 2], cos_cached and sin_cached [1, 1, max_positions, dim]; or
+// its persistent buffer inv_freq alone, where frequencies are stored.
 //   class_prefix  before "RotaryEmbedding": "Llama" makes
 //                 LlamaRotaryEmbedding, LlamaLinearScalingRotaryEmbedding or
 //                 LlamaDynamicNTKScalingRotaryEmbedding

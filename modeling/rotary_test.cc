@@ -212,6 +212,51 @@ TEST(RotaryTest, TurnsTheFirstNumbersOfAHeadAndLeavesTheRest) {
   EXPECT_FALSE(at::equal(turned.select(2, 1), x.select(2, 1)));
 }
 
+// As GPT-NeoX has it: what a checkpoint stores counts beyond the tables alone,
+// and from then on.
+TEST(RotaryTest, StoredFrequenciesCountOnceASequenceIsLong) {
+  const RotaryOptions options{
+      .dim = 4, .max_positions = 10, .stores_frequencies = true};
+  const auto rotary = std::make_shared<RotaryEmbedding>(
+      RotaryNode("rotary_emb", "GPTNeoX", options),
+      ModuleOptions{.dtype = at::kHalf}, options,
+      std::make_shared<RotaryState>());
+  EXPECT_TRUE(rotary->is_persistent("inv_freq"));
+  EXPECT_EQ(rotary->buffers().size(), 1u);
+  EXPECT_EQ(rotary->buffer("inv_freq").scalar_type(), at::kFloat);
+  ASSERT_TRUE(rotary->ReplaceTensor("inv_freq", at::ones({2})).ok());
+  rotary->ComputeBuffers(at::kCPU);
+  EXPECT_TRUE(at::equal(rotary->buffer("inv_freq"), at::ones({2})));
+  const auto second_sine = [&](int64_t length) {
+    const RotaryTables tables =
+        rotary->At({.first = 3, .count = 1, .length = length}, at::kHalf);
+    EXPECT_EQ(tables.sin.scalar_type(), at::kFloat);
+    return tables.sin[0][0][0][1].item<double>();
+  };
+  EXPECT_NEAR(second_sine(4), std::sin(0.03), 1e-6);
+  EXPECT_NEAR(second_sine(11), std::sin(3.0), 1e-6);
+  EXPECT_NEAR(second_sine(4), std::sin(3.0), 1e-6);
+}
+
+TEST(RotaryTest, ANewModelComputesTheFrequenciesThatItStores) {
+  const RotaryOptions options{
+      .dim = 4, .max_positions = 10, .stores_frequencies = true};
+  const auto rotary = std::make_shared<RotaryEmbedding>(
+      RotaryNode("rotary_emb", "GPTNeoX", options), ModuleOptions{}, options,
+      std::make_shared<RotaryState>());
+  rotary->ComputeBuffers(at::kCPU);
+  EXPECT_THAT(rotary->buffer("inv_freq"),
+              IsCloseTo(at::tensor({1.0f, 0.01f}), 1e-6));
+}
+
+TEST(RotaryTest, NoPartOfAHeadMayTurn) {
+  const RotaryOptions options{.dim = 0, .max_positions = 10};
+  const auto rotary = MakeRotary(options);
+  const at::Tensor x = at::ones({1, 2, 3, 4});
+  EXPECT_TRUE(at::equal(
+      ApplyRotary(x, rotary->At({.count = 3, .length = 3}, at::kFloat)), x));
+}
+
 // What it is for: scores depend on the distance of two tokens alone.
 TEST(RotaryTest, ScoresDependOnDistancesAlone) {
   const auto rotary = MakeRotary({.dim = 16, .max_positions = 100});

@@ -46,16 +46,6 @@ absl::StatusOr<ModelOutput> BertForTokenClassification::Call(
   return CallBertHead(*this, BertInputSet::kEncoder, inputs, options);
 }
 
-ModelOutput BertForQuestionAnsweringOutput::ToNamed() const {
-  ModelOutput named;
-  named.Add("loss", loss);
-  named.Add("start_logits", start_logits);
-  named.Add("end_logits", end_logits);
-  named.Add("hidden_states", hidden_states);
-  named.Add("attentions", attentions);
-  return named;
-}
-
 BertForQuestionAnswering::BertForQuestionAnswering(PretrainedConfig config,
                                                    const BertConfig& bert,
                                                    ModelLayout layout,
@@ -65,10 +55,10 @@ BertForQuestionAnswering::BertForQuestionAnswering(PretrainedConfig config,
       AddChild<Linear>(this->layout().tree.root, "qa_outputs", options);
 }
 
-absl::StatusOr<BertForQuestionAnsweringOutput>
-BertForQuestionAnswering::Forward(const BertForQuestionAnsweringInputs& inputs,
-                                  const ForwardOptions& options) {
-  using Result = absl::StatusOr<BertForQuestionAnsweringOutput>;
+absl::StatusOr<QuestionAnsweringOutput> BertForQuestionAnswering::Forward(
+    const BertForQuestionAnsweringInputs& inputs,
+    const ForwardOptions& options) {
+  using Result = absl::StatusOr<QuestionAnsweringOutput>;
   return CatchTorch(class_name(), [&]() -> Result {
     if (bert_config().num_labels != 2) {
       return absl::InvalidArgumentError(absl::StrCat(
@@ -80,12 +70,10 @@ BertForQuestionAnswering::Forward(const BertForQuestionAnsweringInputs& inputs,
     absl::StatusOr<BertModelOutput> base =
         Encode(BertInputSet::kEncoder, inputs, options);
     if (!base.ok()) return base.status();
-    const at::Tensor logits = (*qa_outputs_)(base->last_hidden_state);
-    BertForQuestionAnsweringOutput output{
-        .start_logits = logits.select(-1, 0).contiguous(),
-        .end_logits = logits.select(-1, 1).contiguous(),
-        .hidden_states = std::move(base->hidden_states),
-        .attentions = std::move(base->attentions)};
+    QuestionAnsweringOutput output =
+        AnswerOf((*qa_outputs_)(base->last_hidden_state));
+    output.hidden_states = std::move(base->hidden_states);
+    output.attentions = std::move(base->attentions);
     if (!inputs.start_positions.defined() || !inputs.end_positions.defined()) {
       return output;
     }
@@ -107,8 +95,7 @@ absl::StatusOr<ModelOutput> BertForQuestionAnswering::Call(
   named.Take("end_positions", arguments.end_positions);
   absl::Status status = named.Finish();
   if (!status.ok()) return status;
-  absl::StatusOr<BertForQuestionAnsweringOutput> output =
-      Forward(arguments, options);
+  absl::StatusOr<QuestionAnsweringOutput> output = Forward(arguments, options);
   if (!output.ok()) return output.status();
   return output->ToNamed();
 }

@@ -2,7 +2,6 @@
 #define PRETRAINED_MODELING_BERT_BERT_TOKEN_HEADS_H_
 
 #include <memory>
-#include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
@@ -13,6 +12,7 @@
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
+#include "modeling/question_answering_output.h"
 
 namespace pretrained {
 
@@ -37,17 +37,6 @@ class BertForTokenClassification : public BertHeadModel,
   std::shared_ptr<Linear> classifier_;
 };
 
-// What BertForQuestionAnswering returns.
-struct BertForQuestionAnsweringOutput {
-  at::Tensor loss;          // A scalar; undefined without both positions.
-  at::Tensor start_logits;  // [b, s]
-  at::Tensor end_logits;    // [b, s]
-  std::vector<at::Tensor> hidden_states;
-  std::vector<at::Tensor> attentions;
-
-  ModelOutput ToNamed() const;
-};
-
 // Where in a text an answer starts, and where it ends. The config's num_labels
 // must be 2, which is checked when it is called.
 // Matches: transformers 4.34 modeling_bert.py `BertForQuestionAnswering`.
@@ -58,7 +47,7 @@ class BertForQuestionAnswering : public BertHeadModel,
                            ModelLayout layout, const ModuleOptions& options);
   static const ModelClass& Class();
 
-  absl::StatusOr<BertForQuestionAnsweringOutput> Forward(
+  absl::StatusOr<QuestionAnsweringOutput> Forward(
       const BertForQuestionAnsweringInputs& inputs,
       const ForwardOptions& options = {});
   absl::StatusOr<ModelOutput> Call(const NamedTensors& inputs,

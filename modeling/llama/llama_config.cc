@@ -14,14 +14,6 @@
 namespace pretrained {
 namespace {
 
-// A config from before grouped-query attention has no key heads of its own.
-void DeriveKeyValueHeads(nlohmann::ordered_json& attributes) {
-  nlohmann::ordered_json& key_value_heads = attributes["num_key_value_heads"];
-  if (key_value_heads.is_null()) {
-    key_value_heads = attributes["num_attention_heads"];
-  }
-}
-
 void ReadSizes(ConfigReader& reader, LlamaConfig& llama) {
   reader.Size("vocab_size", llama.vocab_size);
   reader.Size("hidden_size", llama.hidden_size);
@@ -35,7 +27,6 @@ void ReadSizes(ConfigReader& reader, LlamaConfig& llama) {
     reader.Size("num_key_value_heads", llama.num_key_value_heads);
   }
   reader.Size("max_position_embeddings", llama.max_position_embeddings);
-  reader.Size("pretraining_tp", llama.pretraining_tp);
 }
 
 void CheckSizes(ConfigReader& reader, const LlamaConfig& llama) {
@@ -52,6 +43,10 @@ void CheckSizes(ConfigReader& reader, const LlamaConfig& llama) {
                  "num_key_value_heads",
                  absl::StrCat("a divisor of the ", llama.num_attention_heads,
                               " attention heads is expected"));
+}
+
+void ReadPretrainingTp(ConfigReader& reader, LlamaConfig& llama) {
+  reader.Size("pretraining_tp", llama.pretraining_tp);
   const int64_t key_size = llama.num_key_value_heads * llama.head_size();
   reader.Require(
       llama.hidden_size % llama.pretraining_tp == 0 &&
@@ -62,6 +57,13 @@ void CheckSizes(ConfigReader& reader, const LlamaConfig& llama) {
 }
 
 }  // namespace
+
+void DeriveKeyValueHeads(nlohmann::ordered_json& attributes) {
+  nlohmann::ordered_json& key_value_heads = attributes["num_key_value_heads"];
+  if (key_value_heads.is_null()) {
+    key_value_heads = attributes["num_attention_heads"];
+  }
+}
 
 const ConfigClass& LlamaConfigClass() {
   static const ConfigClass* const config_class = [] {
@@ -92,7 +94,8 @@ const ConfigClass& LlamaConfigClass() {
   return *config_class;
 }
 
-absl::StatusOr<LlamaConfig> LlamaConfig::From(const PretrainedConfig& config) {
+absl::StatusOr<LlamaConfig> ReadLlamaLikeConfig(
+    const PretrainedConfig& config) {
   LlamaConfig llama;
   ConfigReader reader(config);
   ReadSizes(reader, llama);
@@ -101,7 +104,6 @@ absl::StatusOr<LlamaConfig> LlamaConfig::From(const PretrainedConfig& config) {
   reader.Number("rms_norm_eps", llama.rms_norm_eps);
   reader.Bool("use_cache", llama.use_cache);
   reader.OptionalInt("pad_token_id", llama.pad_token_id);
-  reader.Bool("attention_bias", llama.attention_bias);
   reader.Bool("output_attentions", llama.output_attentions);
   reader.Bool("output_hidden_states", llama.output_hidden_states);
   reader.Number("rope_theta", llama.rotary.base);
@@ -124,7 +126,17 @@ absl::StatusOr<LlamaConfig> LlamaConfig::From(const PretrainedConfig& config) {
   if (!reader.ok()) return reader.status();
   llama.rotary.dim = llama.head_size();
   llama.rotary.max_positions = llama.max_position_embeddings;
-  absl::Status status = ReadRopeScaling(config, llama.rotary);
+  return llama;
+}
+
+absl::StatusOr<LlamaConfig> LlamaConfig::From(const PretrainedConfig& config) {
+  absl::StatusOr<LlamaConfig> llama = ReadLlamaLikeConfig(config);
+  if (!llama.ok()) return llama;
+  ConfigReader reader(config);
+  reader.Bool("attention_bias", llama->attention_bias);
+  ReadPretrainingTp(reader, *llama);
+  if (!reader.ok()) return reader.status();
+  absl::Status status = ReadRopeScaling(config, llama->rotary);
   if (!status.ok()) return status;
   return llama;
 }

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "modeling/pretrained_config.h"
 #include "modeling/rotary_options.h"
+#include "nlohmann/json.hpp"
 
 namespace pretrained {
 
@@ -47,6 +48,15 @@ struct LlamaConfig {
 
   int64_t head_size() const { return hidden_size / num_attention_heads; }
 };
+
+// Reads and checks what other families' configs have in common with LLaMA's:
+// all but pretraining_tp, attention_bias and rope_scaling, which keep the
+// defaults. Errors as LlamaConfig::From().
+absl::StatusOr<LlamaConfig> ReadLlamaLikeConfig(const PretrainedConfig& config);
+
+// Gives `attributes` as many num_key_value_heads as heads where that is null,
+// as a config from before grouped-query attention has it.
+void DeriveKeyValueHeads(nlohmann::ordered_json& attributes);
 
 // What makes a PretrainedConfig a LLaMA one: model type and defaults.
 const ConfigClass& LlamaConfigClass();
