@@ -5,12 +5,11 @@
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "modeling/llama/llama_config.h"
 #include "modeling/model_output.h"
 #include "modeling/named_inputs.h"
-#include "modeling/rotary_options.h"
+#include "modeling/rotary_inputs.h"
 
 namespace pretrained {
 namespace {
@@ -21,21 +20,6 @@ void TakeModelInputs(NamedInputs& named, LlamaModelInputs& inputs) {
   named.Take("position_ids", inputs.position_ids);
   named.TakeCache("past_key_values", inputs.past_key_values);
   named.Take("inputs_embeds", inputs.inputs_embeds);
-}
-
-absl::Status CheckPositions(const at::Tensor& ids, const LlamaInputSizes& sizes,
-                            int64_t length) {
-  if (!ids.defined()) return absl::OkStatus();
-  const bool fits = (ids.dim() == 1 && ids.size(0) == sizes.tokens) ||
-                    (ids.dim() == 2 && ids.size(1) == sizes.tokens &&
-                     (ids.size(0) == 1 || ids.size(0) == sizes.batch));
-  if (!fits) {
-    return BadShape("position_ids", ids,
-                    absl::StrCat("[1 or ", sizes.batch, ", ", sizes.tokens,
-                                 "] is expected"));
-  }
-  return CheckIds("position_ids", ids, length,
-                  "the number of cached and new tokens");
 }
 
 }  // namespace
@@ -84,16 +68,12 @@ absl::StatusOr<LlamaInputSizes> CheckLlamaInputs(
     status = CheckShape("attention_mask", inputs.attention_mask,
                         {sizes.batch, length});
   }
-  if (status.ok()) status = CheckPositions(inputs.position_ids, sizes, length);
-  if (!status.ok()) return status;
-  if (config.rotary.scaling == RotaryOptions::Scaling::kDynamic &&
-      config.rotary.dim == 2 && length > config.rotary.max_positions) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the inputs, with the cache, have ", length,
-        " tokens, but with heads of size 2 dynamic rope_scaling is not defined "
-        "beyond max_position_embeddings, ",
-        config.rotary.max_positions));
+  if (status.ok()) {
+    status = CheckPositionIds(inputs.position_ids, sizes.batch, sizes.tokens,
+                              length, "the number of cached and new tokens");
   }
+  if (status.ok()) status = CheckRotaryLength(config.rotary, length);
+  if (!status.ok()) return status;
   return sizes;
 }
 
