@@ -17,7 +17,6 @@
 #include "modeling/causal_mask.h"
 #include "modeling/gpt_neox/gpt_neox_layout.h"
 #include "modeling/named_inputs.h"
-#include "modeling/rotary.h"
 #include "modeling/weight_init.h"
 
 namespace pretrained {
@@ -92,16 +91,12 @@ absl::StatusOr<GPTNeoXModel::Prepared> GPTNeoXModel::Prepare(
       ExpandHeadMask(inputs.head_mask, neox_.num_hidden_layers, type);
   if (!head_mask.ok()) return head_mask.status();
   prepared.head_mask = *std::move(head_mask);
-  if (layers_.empty()) return prepared;
-  RotaryPositions positions{.ids = inputs.position_ids,
-                            .first = sizes.cached,
-                            .count = sizes.tokens,
-                            .length = sizes.cached + sizes.tokens};
-  if (positions.ids.defined()) {
-    positions.ids = positions.ids.reshape({-1, sizes.tokens});
-  }
-  // The same for all layers.
-  shared.rotary = layers_[0]->attention().rotary().At(positions, type);
+  prepared.positions = {.ids = inputs.position_ids,
+                        .first = sizes.cached,
+                        .count = sizes.tokens,
+                        .length = sizes.cached + sizes.tokens};
+  at::Tensor& ids = prepared.positions.ids;
+  if (ids.defined()) ids = ids.reshape({-1, sizes.tokens});
   return prepared;
 }
 
@@ -120,6 +115,8 @@ absl::StatusOr<BaseModelOutput> GPTNeoXModel::Forward(
     for (size_t i = 0; i < layers_.size(); ++i) {
       if (keep_states) output.hidden_states.push_back(arguments.hidden_states);
       arguments.head_mask = prepared->head_mask[i];
+      arguments.rotary = layers_[i]->attention().rotary().At(
+          prepared->positions, arguments.hidden_states.scalar_type());
       if (!inputs.past_key_values.empty()) {
         arguments.past = inputs.past_key_values[i];
       }

@@ -19,6 +19,7 @@
 #include "modeling/module.h"
 #include "modeling/pretrained_config.h"
 #include "modeling/pretrained_model.h"
+#include "modeling/rotary.h"
 
 namespace pretrained {
 
@@ -67,6 +68,8 @@ class GPTNeoXModel : public PretrainedModel, public Loadable<GPTNeoXModel> {
   struct Prepared {
     GPTNeoXLayerArguments shared;
     std::vector<at::Tensor> head_mask;  // One entry a layer.
+    // Each layer turns by frequencies that it stores itself.
+    RotaryPositions positions;
   };
   // For inputs that are checked.
   absl::StatusOr<Prepared> Prepare(const GPTNeoXModelInputs& inputs,
