@@ -1,7 +1,6 @@
 #include "checkpoint/read_all_tensors.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -21,12 +20,9 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/make_pages.h"
 #include "checkpoint/tensor_source.h"
 #include "dtypes/dtype.h"
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23  // Since Linux 5.14; EINVAL before.
-#endif
 
 namespace pretrained {
 namespace {
@@ -74,15 +70,6 @@ void AddPieces(const TensorInfo& tensor, char* destination,
     part.shape = {part.end - part.begin};
     pieces.push_back({std::move(part), destination + offset});
   }
-}
-
-// Has the kernel make the pages of [data, data + bytes) at once, which costs
-// less than a fault for each; no more than a hint.
-void MakePages(char* data, int64_t bytes) {
-  static const uintptr_t page_bytes = sysconf(_SC_PAGESIZE);
-  const uintptr_t begin = reinterpret_cast<uintptr_t>(data) & ~(page_bytes - 1);
-  const uintptr_t end = reinterpret_cast<uintptr_t>(data) + bytes;
-  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE);
 }
 
 // Does all reads, shared out among threads one by one.

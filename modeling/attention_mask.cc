@@ -99,7 +99,7 @@ absl::StatusOr<at::Tensor> InvertAttentionMask(
 
 absl::StatusOr<std::vector<at::Tensor>> ExpandHeadMask(
     const at::Tensor& head_mask, int64_t num_layers, at::ScalarType dtype,
-    bool is_attention_chunked) {
+    bool is_attention_chunked, int64_t num_heads) {
   std::vector<at::Tensor> layers(num_layers);
   if (!head_mask.defined()) return layers;
   const int64_t rank = head_mask.dim();
@@ -111,6 +111,12 @@ absl::StatusOr<std::vector<at::Tensor>> ExpandHeadMask(
     return BadShape("head_mask", head_mask,
                     absl::StrCat("one entry for each of the ", num_layers,
                                  " layers is expected"));
+  }
+  if (num_heads >= 0 && rank != 5 && head_mask.size(-1) != num_heads &&
+      head_mask.size(-1) != 1) {
+    return BadShape("head_mask", head_mask,
+                    absl::StrCat("one entry for each of the ", num_heads,
+                                 " attention heads is expected"));
   }
   return CatchTorch("head_mask",
                     [&]() -> absl::StatusOr<std::vector<at::Tensor>> {

@@ -61,15 +61,17 @@ absl::StatusOr<at::Tensor> InvertAttentionMask(
 //   head_mask  [num_heads] or [num_layers, num_heads]; 1 keeps, 0 drops a head;
 //              a mask of rank 5 keeps its shape; undefined for none
 //   is_attention_chunked  adds a last dimension, for scores in chunks
+//   num_heads  of each layer, where all have as many; -1 where heads may be
+//              pruned: then whoever multiplies finds out
 //   returns    one entry a layer, [1 or batch, num_heads, 1, 1] each (or what
 //              rank 5 holds); undefined tensors where there is no mask
 //
 // kInvalidArgument, with the shape that came in, for any other rank or number
-// of layers.
+// of layers or heads (one entry is for all heads).
 // Matches: transformers 4.34 modeling_utils.py `get_head_mask`.
 absl::StatusOr<std::vector<at::Tensor>> ExpandHeadMask(
     const at::Tensor& head_mask, int64_t num_layers, at::ScalarType dtype,
-    bool is_attention_chunked = false);
+    bool is_attention_chunked = false, int64_t num_heads = -1);
 
 }  // namespace pretrained
 

@@ -123,6 +123,20 @@ TEST(AttentionMaskTest, AHeadMaskHasOneEntryALayer) {
                              HasSubstr("each of the 3 layers"))));
 }
 
+TEST(AttentionMaskTest, AHeadMaskHasOneEntryAHeadOrOneForAll) {
+  const auto expand = [](const at::Tensor& mask) {
+    return ExpandHeadMask(mask, 3, at::kFloat, /*is_attention_chunked=*/false,
+                          /*num_heads=*/4);
+  };
+  EXPECT_THAT(expand(at::ones({4})), IsOk());
+  EXPECT_THAT(expand(at::ones({3, 4})), IsOk());
+  EXPECT_THAT(expand(at::ones({3, 1})), IsOk());
+  for (const at::Tensor& mask : {at::ones({3}), at::ones({3, 2})}) {
+    EXPECT_THAT(expand(mask), StatusIs(absl::StatusCode::kInvalidArgument,
+                                       HasSubstr("each of the 4 attention")));
+  }
+}
+
 TEST(AttentionMaskTest, ADecodersMaskCoversItsQueries) {
   EXPECT_THAT(ExtendedAttentionMask(at::ones({1, 3}),
                                     {.is_decoder = true, .query_length = 4}),

@@ -12,7 +12,6 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/status_matchers.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -25,8 +24,8 @@
 #include "modeling/pretrained_model.h"
 #include "modeling/state_dict.h"
 #include "modeling/tensor_bridge.h"
+#include "modeling/tensor_digest.h"
 #include "nlohmann/json.hpp"
-#include "openssl/sha.h"
 
 namespace pretrained {
 namespace {
@@ -42,15 +41,6 @@ const std::map<std::string, const char*>& LoadsHere() {
       {"missing-and-extra 1", "low_cpu_mem_usage may miss keys"},
   };
   return *calls;
-}
-
-std::string DigestOf(const at::Tensor& tensor) {
-  const at::Tensor dense = tensor.contiguous();
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(static_cast<const uint8_t*>(dense.const_data_ptr()), dense.nbytes(),
-         digest);
-  return absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<const char*>(digest), 16));
 }
 
 FromPretrainedOptions OptionsOf(const Json& call) {

@@ -14,7 +14,6 @@
 #include "absl/status/status.h"
 #include "absl/status/status_matchers.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "c10/core/InferenceMode.h"
@@ -29,8 +28,8 @@
 #include "modeling/module.h"
 #include "modeling/shards_testutil.h"
 #include "modeling/tensor_bridge.h"
+#include "modeling/tensor_digest.h"
 #include "nlohmann/json.hpp"
-#include "openssl/sha.h"
 #include "torch/nn/module.h"
 #include "torch/nn/modules/activation.h"
 #include "torch/nn/modules/batchnorm.h"
@@ -51,14 +50,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using Json = nlohmann::ordered_json;
-
-std::string DigestOf(const at::Tensor& tensor) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(static_cast<const uint8_t*>(tensor.const_data_ptr()), tensor.nbytes(),
-         digest);
-  const absl::string_view first(reinterpret_cast<const char*>(digest), 16);
-  return absl::BytesToHexString(first);
-}
 
 std::vector<std::string> Sorted(std::vector<std::string> names) {
   std::sort(names.begin(), names.end());

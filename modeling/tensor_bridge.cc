@@ -20,6 +20,7 @@
 #include "absl/types/span.h"
 #include "c10/core/ScalarType.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/make_pages.h"
 #include "dtypes/convert.h"
 #include "dtypes/dtype.h"
 #include "modeling/catch_torch.h"
@@ -90,8 +91,9 @@ absl::Status ReadConvertedInPieces(const Checkpoint& checkpoint,
         absl::Status status = checkpoint.Read(
             part, absl::MakeSpan(buffer.data(), count * stored_size));
         if (!status.ok()) return status;
-        return Convert(info.dtype, buffer.data(), dtype,
-                       destination + first * DtypeSize(dtype), count);
+        char* const converted = destination + first * DtypeSize(dtype);
+        MakePages(converted, count * DtypeSize(dtype));
+        return Convert(info.dtype, buffer.data(), dtype, converted, count);
       });
 }
 

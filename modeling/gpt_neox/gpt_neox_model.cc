@@ -88,7 +88,8 @@ absl::StatusOr<GPTNeoXModel::Prepared> GPTNeoXModel::Prepare(
   absl::Status status = SetMask(inputs, sizes, shared);
   if (!status.ok()) return status;
   absl::StatusOr<std::vector<at::Tensor>> head_mask =
-      ExpandHeadMask(inputs.head_mask, neox_.num_hidden_layers, type);
+      ExpandHeadMask(inputs.head_mask, neox_.num_hidden_layers, type,
+                     /*is_attention_chunked=*/false, neox_.num_attention_heads);
   if (!head_mask.ok()) return head_mask.status();
   prepared.head_mask = *std::move(head_mask);
   prepared.positions = {.ids = inputs.position_ids,
