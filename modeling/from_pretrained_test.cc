@@ -113,7 +113,7 @@ TEST(FromPretrainedTest, WithoutMappingTheFileIsNotNeededAfterwards) {
   auto model = BertModel::FromPretrained(
       folder, {.use_mmap = false, .output_loading_info = &info});
   ASSERT_THAT(model, IsOk());
-  EXPECT_EQ(info.engine, "read");
+  EXPECT_EQ(info.engine, "buffered");
   std::filesystem::resize_file(folder + kWeights, 0);
   auto mapped = BertModel::FromPretrained(kBase);
   ASSERT_THAT(mapped, IsOk());
@@ -174,17 +174,17 @@ struct DtypeCase {
 
 TEST(FromPretrainedTest, TorchDtypeDecidesTheDtypeOfFloatingWeights) {
   const DtypeCase cases[] = {
-      {"nothing said is float32", "float16", {}, "", at::kFloat, "read"},
-      {"a name", "base", {}, "float16", at::kHalf, "read"},
-      {"torch's name", "base", {}, "torch.bfloat16", at::kBFloat16, "read"},
-      {"an alias", "base", {}, "double", at::kDouble, "read"},
+      {"nothing said is float32", "float16", {}, "", at::kFloat, "buffered"},
+      {"a name", "base", {}, "float16", at::kHalf, "buffered"},
+      {"torch's name", "base", {}, "torch.bfloat16", at::kBFloat16, "buffered"},
+      {"an alias", "base", {}, "double", at::kDouble, "buffered"},
       {"auto, as the config says", "float16", {}, "auto", at::kHalf, "mapped"},
       {"auto, the config before the weights",
        "base",
        {{"torch_dtype", "bfloat16"}},
        "auto",
        at::kBFloat16,
-       "read"},
+       "buffered"},
       {"auto, the weights where the config is silent",
        "bfloat16",
        {{"torch_dtype", "absent"}},

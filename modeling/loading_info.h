@@ -20,8 +20,9 @@ struct LoadingInfo {
 
   std::vector<std::string> files;  // Read from; the weights, not the config.
   std::string dtype;               // Of the model: "float32".
-  // How the bytes came: "mapped" (viewed in place, nothing was copied), "read"
-  // (copied or converted), or "mapped+read".
+  // How the bytes came (checkpoint/loading/engine_choice.h): "mapped" (viewed
+  // in place, nothing was copied), "buffered", "direct", .. (read, and
+  // converted where need be), or several, "buffered+mapped".
   std::string engine;
   int64_t bytes = 0;   // Of the stored tensors that the model took.
   double seconds = 0;  // From the call to the model being ready.

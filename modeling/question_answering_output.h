@@ -9,8 +9,8 @@
 namespace pretrained {
 
 // What a model that finds where in a text an answer starts and ends returns,
-// under the names of the peer's QuestionAnsweringModelOutput. What was not asked
-// for is empty.
+// under the names of the peer's QuestionAnsweringModelOutput. What was not
+// asked for is empty.
 struct QuestionAnsweringOutput {
   at::Tensor loss;          // A scalar; undefined without both positions.
   at::Tensor start_logits;  // [batch, tokens]

@@ -1,6 +1,7 @@
 #include "modeling/weight_loader.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -19,6 +20,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/loading/engine_choice.h"
+#include "checkpoint/loading/shard_loader.h"
 #include "dtypes/dtype.h"
 #include "modeling/catch_torch.h"
 #include "modeling/key_matching.h"
@@ -92,19 +95,29 @@ class WeightReader {
 
   absl::Status Read(const std::vector<WantedTensor>& wanted,
                     LoadingInfo& info) {
-    int64_t total_bytes = 0;
+    std::vector<TensorRequest> requests;
+    std::vector<const WantedTensor*> tensors;  // One for each request.
     for (const WantedTensor& tensor : wanted) {
-      total_bytes += tensor.stored->nbytes();
-    }
-    for (const WantedTensor& tensor : wanted) {
-      absl::Status status = ReadOne(tensor);
-      if (!status.ok()) return status;
       info.bytes += tensor.stored->nbytes();
-      if (options_.progress) options_.progress(info.bytes, total_bytes);
+      if (!IsNew(tensor)) continue;
+      requests.push_back({tensor.stored, tensor.dtype});
+      tensors.push_back(&tensor);
     }
-    info.engine = mapped_ && read_ ? "mapped+read"
-                  : mapped_        ? "mapped"
-                                   : "read";
+    LoadReport report;
+    absl::StatusOr<std::vector<TensorView>> views = LoadTensors(
+        checkpoint_, requests,
+        {.sharing = options_.use_mmap ? Sharing::kAuto : Sharing::kPrivate,
+         .progress = options_.progress},
+        &report);
+    if (!views.ok()) return views.status();
+    info.engine = report.Engines();
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      absl::StatusOr<at::Tensor> tensor = TensorFromView(
+          (*views)[i], tensors[i]->dtype, tensors[i]->stored->shape);
+      if (!tensor.ok()) return tensor.status();
+      loaded_.emplace(tensors[i]->model_name, *std::move(tensor));
+      (*views)[i] = {};  // A tensor that was copied needs it no more.
+    }
     return absl::OkStatus();
   }
 
@@ -122,31 +135,14 @@ class WeightReader {
   }
 
  private:
-  absl::Status ReadOne(const WantedTensor& wanted) {
+  // Whether the tensor is not one with another one that was asked for.
+  bool IsNew(const WantedTensor& wanted) {
     const TensorInfo& stored = *wanted.stored;
-    const bool converts = wanted.dtype != stored.dtype;
-    // Two tensors over one mapping would change together.
-    bool shared = stored.file == last_file_ && stored.begin < last_end_;
-    if (stored.storage >= 0 && stored.num_elements() > 0) {
-      const bool untied = untied_.contains(wanted.model_name);
-      auto& names = names_of_view_[{ViewKeyOf(stored), wanted.dtype}];
-      if (!names.empty() && !untied) {
-        names.push_back(wanted.model_name);
-        return absl::OkStatus();
-      }
-      shared = shared || !names.empty();
-      if (!untied) names.push_back(wanted.model_name);
-    }
-    if (stored.file != last_file_) last_end_ = 0;
-    last_file_ = stored.file;
-    last_end_ = std::max(last_end_, stored.end);
-    const bool use_mmap = options_.use_mmap && !shared;
-    (use_mmap && stored.in_place && !converts ? mapped_ : read_) = true;
-    absl::StatusOr<at::Tensor> tensor = ReadTensor(
-        checkpoint_, stored, {.dtype = wanted.dtype, .use_mmap = use_mmap});
-    if (!tensor.ok()) return tensor.status();
-    loaded_.emplace(wanted.model_name, *std::move(tensor));
-    return absl::OkStatus();
+    if (stored.storage < 0 || stored.num_elements() == 0) return true;
+    if (untied_.contains(wanted.model_name)) return true;
+    auto& names = names_of_view_[{ViewKeyOf(stored), wanted.dtype}];
+    names.push_back(wanted.model_name);
+    return names.size() == 1;
   }
 
   const Checkpoint& checkpoint_;
@@ -155,10 +151,6 @@ class WeightReader {
   absl::flat_hash_map<std::string, at::Tensor> loaded_;
   // By what is stored and the dtype it takes in the model.
   std::map<std::pair<ViewKey, Dtype>, std::vector<std::string>> names_of_view_;
-  bool mapped_ = false;
-  bool read_ = false;
-  int last_file_ = -1;
-  int64_t last_end_ = 0;  // Bytes of that file before it are in the model.
 };
 
 }  // namespace

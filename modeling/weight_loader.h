@@ -18,11 +18,13 @@
 namespace pretrained {
 
 struct WeightLoaderOptions {
+  // Whether weights may be mapped from their files (LoadTensors of
+  // checkpoint/loading decides); otherwise they are private memory.
   bool use_mmap = true;
   // Parameters, by the model's names, that get memory of their own even where
   // the checkpoint stores them as one tensor with others.
   std::vector<std::string> untied_weights;
-  // Called after each tensor; may be empty.
+  // Called now and then, and at the end; may be empty.
   std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;
 };
 

@@ -85,11 +85,11 @@ TEST(LoadMatchedWeightsTest, SaysHowTheBytesCame) {
   const MatchedKey bias = {.model_name = "bias", .stored_name = "b"};
   const EngineCase cases[] = {
       {at::kFloat, true, "mapped", {weight}},
-      {at::kFloat, true, "mapped+read", {weight, bias}},
-      {at::kFloat, true, "read", {bias}},
+      {at::kFloat, true, "buffered+mapped", {weight, bias}},
+      {at::kFloat, true, "buffered", {bias}},
       {at::kHalf, true, "mapped", {bias}},
-      {at::kFloat, false, "read", {weight, bias}},
-      {at::kDouble, true, "read", {weight, bias}},
+      {at::kFloat, false, "buffered", {weight, bias}},
+      {at::kDouble, true, "buffered", {weight, bias}},
   };
   const std::unique_ptr<Checkpoint> checkpoint = StoredLinear("engine");
   for (const EngineCase& test : cases) {
@@ -114,8 +114,9 @@ TEST(LoadMatchedWeightsTest, ReportsProgressUpToAllBytes) {
                                       }},
                                  *linear, info),
               IsOk());
-  EXPECT_THAT(calls, ::testing::ElementsAre(::testing::Pair(24, 28),
-                                            ::testing::Pair(28, 28)));
+  ASSERT_FALSE(calls.empty());
+  EXPECT_THAT(calls.back(), ::testing::Pair(28, 28));
+  for (const auto& [done, total] : calls) EXPECT_EQ(total, 28) << done;
 }
 
 TEST(LoadMatchedWeightsTest, IntegerTensorsKeepTheirDtype) {

@@ -158,8 +158,8 @@ class Load(CommandTest):
         self.assertGreater(document["peak_private_bytes"], 0)
 
     def test_the_dtype_decides_how(self):
-        for folder, dtype, engine, name in (("float16", "auto", "mapped", "float16"), ("float16", "", "read", "float32"),
-                                            ("base", "bfloat16", "read", "bfloat16"), ("base", "auto", "mapped", "float32")):
+        for folder, dtype, engine, name in (("float16", "auto", "mapped", "float16"), ("float16", "", "buffered", "float32"),
+                                            ("base", "bfloat16", "buffered", "bfloat16"), ("base", "auto", "mapped", "float32")):
             document = self.document("load", BERT / folder, *([f"--dtype={dtype}"] if dtype else []))
             self.assertEqual((document["engine"], document["dtype"]), (engine, name))
         self.fails(2, ["--dtype", "float33"], "load", BASE, "--dtype=float33")
