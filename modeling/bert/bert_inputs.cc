@@ -197,7 +197,7 @@ absl::StatusOr<at::Tensor> BertPositions(const BertConfig& config,
   if (inputs.input_ids.defined()) {
     const at::Tensor counts = inputs.input_ids.ne(padding).to(at::kLong);
     const int64_t cached = CachedLength(inputs.past_key_values);
-    positions = (counts.cumsum(1) + cached) * counts + padding;
+    positions = counts.cumsum(1).add(cached).mul(counts).add(padding);
   } else {
     const at::Tensor& embeds = inputs.inputs_embeds;
     positions = at::arange(padding + 1, padding + 1 + embeds.size(1),
