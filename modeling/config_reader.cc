@@ -2,15 +2,20 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "absl/algorithm/container.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "modeling/pretrained_config.h"
+#include "nlohmann/json.hpp"
 
 namespace pretrained {
 namespace {
@@ -26,6 +31,32 @@ void Take(absl::StatusOr<T> value, T& field, absl::Status& status) {
   } else {
     status.Update(value.status());
   }
+}
+
+// Whether `pruned` is of the form that PrunedHeads() wants.
+bool ReadPrunedHeads(const nlohmann::ordered_json& pruned, int64_t num_layers,
+                     int64_t num_heads,
+                     std::map<int64_t, std::set<int64_t>>& found) {
+  if (!pruned.is_object()) return false;
+  for (const auto& [key, heads] : pruned.items()) {
+    int64_t layer = 0;
+    if (!absl::SimpleAtoi(key, &layer) || layer < 0 || layer >= num_layers ||
+        !heads.is_array()) {
+      return false;
+    }
+    for (const auto& head : heads) {
+      if (!head.is_number_integer()) return false;
+      const int64_t index = head.get<int64_t>();
+      if (index < 0 || index >= num_heads) return false;
+      found[layer].insert(index);
+    }
+    auto lost = found.find(layer);
+    if (lost != found.end() &&
+        static_cast<int64_t>(lost->second.size()) == num_heads) {
+      return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace
@@ -70,6 +101,19 @@ void ConfigReader::OneOf(absl::string_view name, std::string& field,
 void ConfigReader::OptionalInt(absl::string_view name,
                                std::optional<int64_t>& field) {
   Take(config_.GetOptionalInt(name), field, status_);
+}
+
+void ConfigReader::PrunedHeads(int64_t num_layers, int64_t num_heads,
+                               std::map<int64_t, std::set<int64_t>>& field) {
+  std::map<int64_t, std::set<int64_t>> found;
+  if (ReadPrunedHeads(config_.Get("pruned_heads"), num_layers, num_heads,
+                      found)) {
+    field = std::move(found);
+    return;
+  }
+  Require(
+      false, "pruned_heads",
+      "an object of layers and lists of heads within the model is expected");
 }
 
 void ConfigReader::Require(bool holds, absl::string_view name,

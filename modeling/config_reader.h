@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
@@ -36,6 +38,11 @@ class ConfigReader {
   void OneOf(absl::string_view name, std::string& field,
              std::initializer_list<absl::string_view> allowed);
   void OptionalInt(absl::string_view name, std::optional<int64_t>& field);
+
+  // "pruned_heads", {"0": [1, 3], "2": [0]}: layers to the heads that they
+  // lost, numbered as before. Each layer must keep a head.
+  void PrunedHeads(int64_t num_layers, int64_t num_heads,
+                   std::map<int64_t, std::set<int64_t>>& field);
 
   // Adds an error of the caller's about `name` unless `holds`.
   void Require(bool holds, absl::string_view name, absl::string_view expected);

@@ -1,7 +1,9 @@
 #include "modeling/config_reader.h"
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
@@ -152,6 +154,33 @@ TEST(ConfigReaderTest, RequireShowsTheValueThatIsThere) {
       StatusIs(
           absl::StatusCode::kInvalidArgument,
           HasSubstr("dir/config.json: 'x' is 12, but a multiple of 5 is")));
+}
+
+TEST(ConfigReaderTest, ReadsPrunedHeads) {
+  const PretrainedConfig config = *PretrainedConfig::FromJsonString(
+      R"({"pruned_heads": {"0": [3, 1], "2": []}})", "config.json");
+  std::map<int64_t, std::set<int64_t>> heads;
+  ConfigReader reader(config);
+  reader.PrunedHeads(3, 4, heads);
+  ASSERT_THAT(reader.status(), IsOk());
+  EXPECT_EQ(heads, (std::map<int64_t, std::set<int64_t>>{{0, {1, 3}}}));
+}
+
+TEST(ConfigReaderTest, PrunedHeadsAreThoseOfTheModelAndNotAllOfALayer) {
+  for (const char* bad :
+       {"[]", R"({"3": [0]})", R"({"-1": [0]})", R"({"x": [0]})", R"({"0": 1})",
+        R"({"0": [4]})", R"({"0": [-1]})", R"({"0": ["1"]})",
+        R"({"1": [0, 1, 2, 3]})"}) {
+    const PretrainedConfig config = *PretrainedConfig::FromJsonString(
+        absl::StrCat("{\"pruned_heads\": ", bad, "}"), "config.json");
+    std::map<int64_t, std::set<int64_t>> heads;
+    ConfigReader reader(config);
+    reader.PrunedHeads(3, 4, heads);
+    EXPECT_THAT(reader.status(), StatusIs(absl::StatusCode::kInvalidArgument,
+                                          HasSubstr("'pruned_heads' is")))
+        << bad;
+    EXPECT_TRUE(heads.empty());
+  }
 }
 
 }  // namespace

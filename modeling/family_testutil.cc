@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ATen/ATen.h"
 #include "absl/status/status.h"
@@ -59,7 +60,8 @@ void ExpectOutputs(const ModelOutput& output, const NamedTensors& want,
   }
   for (const auto& [name, tensor] : want) {
     const at::Tensor* got = output.find(name);
-    if (!with_attentions && absl::StartsWith(name, "attentions.")) {
+    if (!with_attentions && (absl::StartsWith(name, "attentions.") ||
+                             absl::StartsWith(name, "cross_attentions."))) {
       EXPECT_EQ(got, nullptr) << name;
       continue;
     }
@@ -111,8 +113,10 @@ NamedTensors InputsOf(const std::string& fixture) {
 
 // Buffers by name, as in facts.json.
 Json BuffersOf(PretrainedModel& model) {
-  const std::map<at::ScalarType, std::string> names = {
-      {at::kHalf, "float16"}, {at::kFloat, "float32"}, {at::kBool, "bool"}};
+  const std::map<at::ScalarType, std::string> names = {{at::kHalf, "float16"},
+                                                       {at::kFloat, "float32"},
+                                                       {at::kBool, "bool"},
+                                                       {at::kLong, "int64"}};
   Json buffers = Json::object();
   for (const Module::NamedSlot& slot : model.TensorSlots()) {
     if (!slot.is_buffer) continue;
@@ -129,6 +133,26 @@ void ExpectParameterCounts(PretrainedModel& model, const Json& want) {
         .exclude_embeddings =
             absl::StrContains(key, "exclude_embeddings=True")};
     EXPECT_EQ(model.num_parameters(options), count.get<int64_t>()) << key;
+  }
+}
+
+// Prunes heads and resizes embeddings, where the case says so.
+void Operate(const Json& golden, PretrainedModel& model) {
+  if (golden.contains("prune_heads")) {
+    std::map<int64_t, std::vector<int64_t>> heads;
+    for (const auto& [layer, pruned] : golden["prune_heads"].items()) {
+      heads[std::stoll(layer)] = pruned.get<std::vector<int64_t>>();
+    }
+    ASSERT_THAT(model.PruneHeads(heads), IsOk());
+    EXPECT_EQ(model.config().Get("pruned_heads"), golden["prune_heads"]);
+  }
+  if (golden.contains("resize_token_embeddings")) {
+    const int64_t rows = golden["resize_token_embeddings"].get<int64_t>();
+    ASSERT_THAT(model.ResizeTokenEmbeddings(rows), IsOk());
+    EXPECT_EQ(model.config().Get("vocab_size"), rows);
+  }
+  if (golden.contains("num_parameters")) {
+    EXPECT_EQ(model.num_parameters(), golden["num_parameters"].get<int64_t>());
   }
 }
 
@@ -175,6 +199,7 @@ void ExpectGoldenCases(const std::string& family, size_t least) {
               golden.value("missing_keys", Json::array()));
     EXPECT_EQ(Json(info.unexpected_keys),
               golden.value("unexpected_keys", Json::array()));
+    Operate(golden, **model);
     if (golden["before"].get<bool>()) {
       ASSERT_THAT((*model)->Call(ReadGolden(io, name + "/before.")), IsOk());
     }

@@ -24,7 +24,8 @@ absl::StatusOr<std::shared_ptr<PretrainedModel>> LoadGolden(
 
 // Every case of cases.json, with attentions where it has them, and without, as
 // the fused kernel computes it: outputs by name within 1e-5 (1 + |want|), keys
-// that loading reports exactly. There must be `least` cases.
+// that loading reports exactly. Heads are pruned, and embeddings resized, where
+// a case says so. There must be `least` cases.
 void ExpectGoldenCases(const std::string& family, size_t least);
 
 // Every refused call is kInvalidArgument; the message has what `messages` says

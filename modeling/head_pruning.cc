@@ -1,7 +1,9 @@
 #include "modeling/head_pruning.h"
 
 #include <cstdint>
+#include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
@@ -12,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "modeling/layers.h"
+#include "nlohmann/json.hpp"
 
 namespace pretrained {
 
@@ -45,6 +48,36 @@ absl::StatusOr<HeadsToPrune> FindHeadsToPrune(const std::vector<int64_t>& heads,
                      num_heads, "; keep one at least"));
   }
   return result;
+}
+
+absl::StatusOr<std::map<int64_t, HeadsToPrune>> PlanHeadPruning(
+    const std::map<int64_t, std::vector<int64_t>>& heads, int64_t num_layers,
+    int64_t num_heads, int64_t head_size,
+    const std::map<int64_t, std::set<int64_t>>& pruned) {
+  std::map<int64_t, HeadsToPrune> plan;
+  for (const auto& [layer, layer_heads] : heads) {
+    if (layer < 0 || layer >= num_layers) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("layer ", layer, " has no heads to prune: there are ",
+                       num_layers, " layers, from 0"));
+    }
+    auto lost = pruned.find(layer);
+    absl::StatusOr<HeadsToPrune> found = FindHeadsToPrune(
+        layer_heads, num_heads, head_size,
+        lost == pruned.end() ? std::set<int64_t>() : lost->second);
+    if (!found.ok()) return found.status();
+    if (!found->heads.empty()) plan[layer] = *std::move(found);
+  }
+  return plan;
+}
+
+nlohmann::ordered_json PrunedHeadsJson(
+    const std::map<int64_t, std::set<int64_t>>& pruned) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for (const auto& [layer, heads] : pruned) {
+    if (!heads.empty()) json[absl::StrCat(layer)] = heads;
+  }
+  return json;
 }
 
 void PruneLinearInPlace(Linear& linear, const std::vector<int64_t>& index,

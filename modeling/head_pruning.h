@@ -9,7 +9,7 @@
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
 #include "modeling/layers.h"
-#include "modeling/pretrained_config.h"
+#include "nlohmann/json.hpp"
 
 namespace pretrained {
 
@@ -30,6 +30,18 @@ absl::StatusOr<HeadsToPrune> FindHeadsToPrune(const std::vector<int64_t>& heads,
                                               int64_t num_heads,
                                               int64_t head_size,
                                               const std::set<int64_t>& pruned);
+
+// FindHeadsToPrune() for each layer of `heads`, of those that lose any.
+// `pruned` has the heads that each layer lost earlier. kInvalidArgument for a
+// layer that there is not; all is checked before anything changes.
+absl::StatusOr<std::map<int64_t, HeadsToPrune>> PlanHeadPruning(
+    const std::map<int64_t, std::vector<int64_t>>& heads, int64_t num_layers,
+    int64_t num_heads, int64_t head_size,
+    const std::map<int64_t, std::set<int64_t>>& pruned);
+
+// The config's `pruned_heads`: {"0": [1, 3]}.
+nlohmann::ordered_json PrunedHeadsJson(
+    const std::map<int64_t, std::set<int64_t>>& pruned);
 
 // Keeps the rows (dim 0; the bias's as well) or columns (dim 1) in `index` of a
 // Linear's weight.

@@ -1,6 +1,7 @@
 #include "modeling/head_pruning.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <vector>
@@ -20,6 +21,7 @@ namespace {
 
 using ::absl_testing::IsOk;
 using ::absl_testing::StatusIs;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 struct PruningCase {
@@ -62,6 +64,32 @@ TEST(FindHeadsToPruneTest, RefusesHeadsThatNeverWereAndPruningAll) {
   EXPECT_THAT(FindHeadsToPrune({0, 1, 3}, 4, 2, {2}),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("would leave none")));
+}
+
+TEST(PlanHeadPruningTest, PlansTheLayersThatLoseHeads) {
+  absl::StatusOr<std::map<int64_t, HeadsToPrune>> plan =
+      PlanHeadPruning({{0, {1, 0}}, {2, {3}}}, 3, 4, 2, {{0, {1}}, {2, {3}}});
+  ASSERT_THAT(plan, IsOk());
+  ASSERT_EQ(plan->size(), 1u);  // Layer 2 lost its head earlier.
+  EXPECT_THAT(plan->at(0).heads, ElementsAre(0));
+  EXPECT_THAT(plan->at(0).rows, ElementsAre(2, 3, 4, 5));
+}
+
+TEST(PlanHeadPruningTest, RefusesLayersAndHeadsThatThereAreNot) {
+  for (const int64_t layer : {-1, 3}) {
+    EXPECT_THAT(PlanHeadPruning({{0, {1}}, {layer, {1}}}, 3, 4, 2, {}),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("there are 3 layers, from 0")));
+  }
+  EXPECT_THAT(PlanHeadPruning({{0, {4}}}, 3, 4, 2, {}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("there are heads 0 to 3")));
+}
+
+TEST(PrunedHeadsJsonTest, IsWhatTheConfigSays) {
+  EXPECT_EQ(PrunedHeadsJson({{0, {3, 1}}, {1, {}}, {2, {0}}}).dump(),
+            R"({"0":[1,3],"2":[0]})");
+  EXPECT_EQ(PrunedHeadsJson({}).dump(), "{}");
 }
 
 TEST(PruneLinearTest, KeepsRowsAndTheirBias) {

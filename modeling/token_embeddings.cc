@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "ATen/core/Tensor.h"
 #include "ATen/core/grad_mode.h"
@@ -63,6 +64,27 @@ absl::StatusOr<int64_t> ResizeEmbeddingRows(
   }
   return absl::NotFoundError(absl::StrCat(
       model.class_name(), " has no parameter '", weight_name, "'"));
+}
+
+absl::Status ResizeOutputRows(
+    Module& model, absl::string_view path, int64_t rows,
+    absl::FunctionRef<void(const Module& owner, const at::Tensor& tensor)>
+        initialize) {
+  absl::StatusOr<int64_t> resized = ResizeEmbeddingRows(
+      model, absl::StrCat(path, ".weight"), rows, std::nullopt, initialize);
+  if (!resized.ok()) return resized.status();
+  const std::string bias = absl::StrCat(path, ".bias");
+  for (const Module::NamedSlot& slot : model.TensorSlots()) {
+    if (slot.name != bias || slot.tensor.size(0) == rows) continue;
+    return CatchTorch("resizing the bias of an output", [&] {
+      at::NoGradGuard no_grad;
+      const int64_t kept = std::min(rows, slot.tensor.size(0));
+      const at::Tensor longer = slot.tensor.new_zeros({rows});
+      longer.narrow(0, 0, kept).copy_(slot.tensor.narrow(0, 0, kept));
+      return model.ReplaceTensor(bias, longer);
+    });
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace pretrained

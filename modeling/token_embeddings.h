@@ -27,6 +27,14 @@ absl::StatusOr<int64_t> ResizeEmbeddingRows(
     absl::FunctionRef<void(const Module& owner, const at::Tensor& tensor)>
         initialize);
 
+// Gives the module `path` below `model`, which makes scores of every token,
+// `rows` rows: further ones of its weight are what `initialize` draws, of its
+// bias, where it has one, 0. What is tied stays tied.
+absl::Status ResizeOutputRows(
+    Module& model, absl::string_view path, int64_t rows,
+    absl::FunctionRef<void(const Module& owner, const at::Tensor& tensor)>
+        initialize);
+
 }  // namespace pretrained
 
 #endif  // PRETRAINED_MODELING_TOKEN_EMBEDDINGS_H_

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/status_matchers.h"
 #include "absl/status/statusor.h"
+#include "device_map/module_tree.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modeling/layers.h"
@@ -18,6 +19,7 @@
 namespace pretrained {
 namespace {
 
+using ::absl_testing::IsOk;
 using ::absl_testing::IsOkAndHolds;
 using ::absl_testing::StatusIs;
 using ::testing::HasSubstr;
@@ -111,6 +113,40 @@ TEST(ResizeEmbeddingRowsTest, AnUnknownNameIsNotFound) {
                                   std::nullopt, FillWithSeven),
               StatusIs(absl::StatusCode::kNotFound,
                        HasSubstr("no parameter 'embed.weight'")));
+}
+
+// A Container of one output, "head", of two rows.
+std::shared_ptr<Container> MakeOutput() {
+  const ModuleNode node{.class_name = "Model",
+                        .children = {LinearNode("head", 3, 2)}};
+  const ModuleOptions options{.device = at::kCPU};
+  auto model = std::make_shared<Container>(node, options);
+  auto head = model->Add<Linear>(node, "head", options);
+  at::NoGradGuard no_grad;
+  at::Tensor(head->parameter("weight")).fill_(1.0);
+  at::Tensor(head->parameter("bias")).fill_(2.0);
+  return model;
+}
+
+TEST(ResizeOutputRowsTest, DrawsRowsAndGivesThemNoBias) {
+  const auto model = MakeOutput();
+  EXPECT_THAT(ResizeOutputRows(*model, "head", 3, FillWithSeven), IsOk());
+  const auto slots = model->TensorSlots();
+  ASSERT_EQ(slots.size(), 2u);
+  EXPECT_TRUE(at::equal(slots[0].tensor.select(1, 0),
+                        at::tensor({1.0, 1.0, 7.0}, at::dtype(at::kFloat))));
+  EXPECT_TRUE(at::equal(slots[1].tensor,
+                        at::tensor({2.0, 2.0, 0.0}, at::dtype(at::kFloat))));
+}
+
+TEST(ResizeOutputRowsTest, DropsRowsAndTheirBias) {
+  const auto model = MakeOutput();
+  EXPECT_THAT(ResizeOutputRows(*model, "head", 1, FillWithSeven), IsOk());
+  for (const auto& slot : model->TensorSlots()) {
+    EXPECT_EQ(slot.tensor.size(0), 1) << slot.name;
+  }
+  EXPECT_THAT(ResizeOutputRows(*model, "tail", 1, FillWithSeven),
+              StatusIs(absl::StatusCode::kNotFound));
 }
 
 }  // namespace

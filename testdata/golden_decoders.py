@@ -1,4 +1,4 @@
-"""What the scripts FAMILY/make_golden.py and FAMILY/random_configs.py of decoders share (mistral, gpt_neox).
+"""What the scripts FAMILY/make_golden.py and FAMILY/random_configs.py share (mistral, gpt_neox; roberta and distilbert, too).
 
     python FAMILY/make_golden.py            writes everything in FAMILY/
     python FAMILY/make_golden.py --check    writes nothing; fails if the files differ from what the peer says now
@@ -8,6 +8,7 @@ same bytes: every draw is seeded by its name.
 """
 import argparse
 import contextlib
+import inspect
 import json
 import pathlib
 import sys
@@ -37,7 +38,7 @@ def redraw(model, generator):
         noise = torch.randn(parameter.shape, generator=generator)
         if name.endswith(".bias"):
             parameter.data = 0.1 * noise
-        elif "norm" in name:
+        elif "norm" in name.lower():
             parameter.data = 1.0 + 0.1 * noise
         else:
             parameter.data = 0.25 * noise
@@ -52,7 +53,7 @@ def nest_past(tensors):
         if name.startswith("past_key_values."):
             layer, position = (int(part) for part in name.split(".")[1:])
             layers.setdefault(layer, {})[position] = tensor
-    nested = tuple((layers[i][0], layers[i][1]) for i in range(len(layers)))
+    nested = tuple(tuple(layers[i][j] for j in range(len(layers[i]))) for i in range(len(layers)))
     return rest, nested or None
 
 
@@ -80,10 +81,15 @@ def call(model, tensors, **flags):
         past = past and tuple(tuple(t.double() for t in layer) for layer in past)
     if past is not None:
         arguments["past_key_values"] = past
-    if type(model).__name__.endswith("QuestionAnswering"):
+    if "use_cache" not in inspect.signature(model.forward).parameters:
         flags.pop("use_cache", None)
     with torch.no_grad():
-        return flatten(model(**arguments, return_dict=True, **flags))
+        flat = flatten(model(**arguments, return_dict=True, **flags))
+    # A decoder with cross-attention layers that is called without encoder states returns its key/value cache under this name
+    # (a slip of 4.34.0); there is nothing to hold an implementation to.
+    if model.config.add_cross_attention and "encoder_hidden_states" not in arguments:
+        flat = {name: tensor for name, tensor in flat.items() if not name.startswith("cross_attentions.")}
+    return flat
 
 
 def load(folder, class_name, config=None, **kwargs):
@@ -149,7 +155,8 @@ class Family:
         """One case: what make(Inputs) gives goes to `model`, as `class_name` or as its folder's class.
 
         Keys: `config`, keys to replace; `past`, tokens cached by a first call; `steps`, cached one by one; `before`, tokens
-        of a call made before that leaves nothing but what the instance remembers; `flags_from_config`; and forward's flags.
+        of a call made before that leaves nothing but what the instance remembers; `prune_heads` and `resize_token_embeddings`,
+        their argument, for a model that is changed once it is loaded; `flags_from_config`; and forward's flags.
         """
         return name, model, class_name or self.models[model][0], make(self.draw(name)), keys
 
@@ -171,9 +178,22 @@ class Family:
         return Inputs(name, self.sizes["vocab_size"])
 
 
-def rounding(family, folder, class_name, config, before, tensors, want, **flags):
+SURGERY = ("prune_heads", "resize_token_embeddings")
+
+
+def operate(model, keys):
+    """Changes a model as keys["prune_heads"], layer to heads, and keys["resize_token_embeddings"] say."""
+    if "prune_heads" in keys:
+        model.prune_heads({int(layer): heads for layer, heads in keys["prune_heads"].items()})
+    if "resize_token_embeddings" in keys:
+        model.resize_token_embeddings(keys["resize_token_embeddings"])
+    return model
+
+
+def rounding(family, folder, class_name, config, keys, before, tensors, want, **flags):
     """How far fp32 rounding alone moves the peer: the largest |f32 - f64| as a share of 1e-5 * (1 + |f64|)."""
     model, _ = load(folder, class_name, config)
+    operate(model, keys)
     if before:
         call(model, before)
     model.config.problem_type = config.get("problem_type")
@@ -237,11 +257,12 @@ def make_past(model, draw, keys):
     pick = lambda out: {name: tensor for name, tensor in out.items() if name.startswith("past_key_values.")}
     batch = keys["batch"]
     base = model.base_model  # Some classes put out no cache.
+    also = keys["encoder"]
     if "past" in keys:
-        return pick(call(base, {"input_ids": draw.ids(batch, keys["past"])}, use_cache=True))
+        return pick(call(base, {"input_ids": draw.ids(batch, keys["past"]), **also}, use_cache=True))
     past = {}
     for _ in range(keys["steps"]):
-        past = pick(call(base, {"input_ids": draw.ids(batch, 1), **past}, use_cache=True))
+        past = pick(call(base, {"input_ids": draw.ids(batch, 1), **past, **also}, use_cache=True))
     return past
 
 
@@ -258,18 +279,23 @@ def make_case(family, out, name, folder, class_name, inputs, keys):
     before = {"input_ids": family.draw("before " + name).ids(1, keys["before"])} if "before" in keys else {}
     model, info = load(str(out / folder), class_name, config)
     if "past" in keys or "steps" in keys:
-        keys = {**keys, "batch": next(iter(inputs.values())).shape[0]}
+        keys = {**keys, "batch": next(iter(inputs.values())).shape[0],
+                "encoder": {n: t for n, t in inputs.items() if n.startswith("encoder_")}}
         inputs = {**inputs, **make_past(model, family.draw("first step of " + name), keys)}
         # A new instance runs the case: it has seen nothing but what its own call shows.
         model, info = load(str(out / folder), class_name, config)
+    operate(model, keys)
     if before:
         call(model, before)
     flags = flags_of(keys)
     want = call(model, inputs, **flags)
-    share = rounding(family, str(out / folder), class_name, config, before, inputs, want, **flags)
+    share = rounding(family, str(out / folder), class_name, config, keys, before, inputs, want, **flags)
     tensors = {**{f"{name}/in.{n}": t for n, t in inputs.items()}, **{f"{name}/out.{n}": t for n, t in want.items()},
                **{f"{name}/before.{n}": t for n, t in before.items()}}
     entry = {"name": name, "model": folder, "class": class_name, "config": config, "flags": flags, "before": bool(before)}
+    entry.update({key: keys[key] for key in SURGERY if key in keys})
+    if any(key in keys for key in SURGERY):
+        entry["num_parameters"] = model.num_parameters()
     return {**entry, **{key: sorted(info[key]) for key in ("missing_keys", "unexpected_keys") if info[key]}}, tensors, share
 
 

@@ -2,9 +2,7 @@
 
 #include <cstdint>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "modeling/activation_names.h"
 #include "modeling/config_reader.h"
@@ -13,30 +11,6 @@
 
 namespace pretrained {
 namespace {
-
-// Reads {"0": [1, 3], "2": [0]}.
-absl::Status ReadPrunedHeads(const PretrainedConfig& config, BertConfig& bert) {
-  const absl::Status bad = config.BadValue(
-      "pruned_heads",
-      "an object of layers and lists of heads within the model is expected");
-  const nlohmann::ordered_json& pruned = config.Get("pruned_heads");
-  if (!pruned.is_object()) return bad;
-  for (const auto& [key, heads] : pruned.items()) {
-    int64_t layer = 0;
-    if (!absl::SimpleAtoi(key, &layer) || layer < 0 ||
-        layer >= bert.num_hidden_layers || !heads.is_array()) {
-      return bad;
-    }
-    for (const auto& head : heads) {
-      if (!head.is_number_integer()) return bad;
-      const int64_t index = head.get<int64_t>();
-      if (index < 0 || index >= bert.num_attention_heads) return bad;
-      bert.pruned_heads[layer].insert(index);
-    }
-    if (bert.num_heads(layer) == 0) return bad;
-  }
-  return absl::OkStatus();
-}
 
 // What the heads are made by.
 void ReadHeads(const PretrainedConfig& config, ConfigReader& reader,
@@ -129,9 +103,9 @@ absl::StatusOr<BertConfig> BertConfig::From(const PretrainedConfig& config) {
   reader.Bool("output_hidden_states", bert.output_hidden_states);
   ReadHeads(config, reader, bert);
   CheckTogether(bert, reader);
+  reader.PrunedHeads(bert.num_hidden_layers, bert.num_attention_heads,
+                     bert.pruned_heads);
   if (!reader.ok()) return reader.status();
-  absl::Status status = ReadPrunedHeads(config, bert);
-  if (!status.ok()) return status;
   return bert;
 }
 

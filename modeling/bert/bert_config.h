@@ -45,6 +45,10 @@ struct BertConfig {
   std::string problem_type;
   // Before the classifier; hidden_dropout_prob where it is absent.
   std::optional<double> classifier_dropout;
+  // How tokens are numbered where the caller does not say: BERT counts them
+  // all, from 0; its kin (RoBERTa) counts from pad_token_id + 1, and passes
+  // over padding, whose position is pad_token_id. Not an attribute.
+  bool positions_pass_over_padding = false;
   // Layer to the heads it lost, numbered as before any was pruned.
   std::map<int64_t, std::set<int64_t>> pruned_heads;
 

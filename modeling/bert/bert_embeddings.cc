@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "ATen/ATen.h"
 #include "device_map/module_tree.h"
@@ -18,8 +19,10 @@ BertEmbeddings::BertEmbeddings(const ModuleNode& node,
       absolute_positions_(config.position_embedding_type == "absolute"),
       word_embeddings_(AddChild<Embedding>(node, "word_embeddings", options,
                                            config.pad_token_id)),
-      position_embeddings_(
-          AddChild<Embedding>(node, "position_embeddings", options)),
+      position_embeddings_(AddChild<Embedding>(
+          node, "position_embeddings", options,
+          config.positions_pass_over_padding ? config.pad_token_id
+                                             : std::nullopt)),
       token_type_embeddings_(
           AddChild<Embedding>(node, "token_type_embeddings", options)),
       norm_(AddChild<LayerNorm>(node, "LayerNorm", options,

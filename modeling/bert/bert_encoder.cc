@@ -10,6 +10,7 @@
 #include "device_map/module_tree.h"
 #include "modeling/bert/bert_attention.h"
 #include "modeling/bert/bert_config.h"
+#include "modeling/chunks.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
@@ -52,15 +53,9 @@ BertLayer::BertLayer(const ModuleNode& node, const ModuleOptions& options,
 }
 
 at::Tensor BertLayer::FeedForward(const at::Tensor& hidden_states) {
-  const auto run = [this](const at::Tensor& chunk) {
-    return output_->Call({intermediate_->Call({chunk}).value, chunk}).value;
-  };
-  if (chunk_size_ == 0) return run(hidden_states);
-  std::vector<at::Tensor> chunks;
-  for (const at::Tensor& chunk : hidden_states.split(chunk_size_, 1)) {
-    chunks.push_back(run(chunk));
-  }
-  return at::cat(chunks, 1);
+  return RunInChunks(hidden_states, chunk_size_, [this](const at::Tensor& x) {
+    return output_->Call({intermediate_->Call({x}).value, x}).value;
+  });
 }
 
 BertLayerResult BertLayer::Forward(const BertLayerArguments& arguments) {

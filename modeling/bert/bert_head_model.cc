@@ -1,6 +1,5 @@
 #include "modeling/bert/bert_head_model.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -10,7 +9,6 @@
 #include <vector>
 
 #include "ATen/core/Tensor.h"
-#include "ATen/core/grad_mode.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "modeling/bert/bert_model.h"
@@ -23,9 +21,10 @@ namespace pretrained {
 BertHeadModel::BertHeadModel(PretrainedConfig config, const BertConfig& bert,
                              ModelLayout layout, const ModuleOptions& options)
     : PretrainedModel(std::move(config), std::move(layout), options) {
-  bert_ = std::make_shared<BertModel>(
-      this->config(), bert, SubmodelLayout(this->layout(), "bert"), options);
-  register_module("bert", bert_);
+  const std::string& name = this->layout().base_model_prefix;
+  bert_ = std::make_shared<BertLikeModel>(
+      this->config(), bert, SubmodelLayout(this->layout(), name), options);
+  register_module(name, bert_);
 }
 
 void BertHeadModel::InitializeTensor(const TensorToInitialize& target) const {
@@ -49,31 +48,18 @@ absl::Status BertHeadModel::ResizeTokenEmbeddings(
   const int64_t rows = bert_config().vocab_size;
   mutable_config().Set("vocab_size", rows);
   if (OutputEmbeddingsPath().empty()) return absl::OkStatus();
-  return CatchTorch("resizing the language model's head", [&] {
-    // BertModel put new embeddings in place of its own alone.
+  // The model below put new embeddings in place of its own alone.
+  status = CatchTorch("tying the language model's head", [&]() -> absl::Status {
     TieWeights();
-    return ResizeOutput(rows);
+    return absl::OkStatus();
   });
-}
-
-absl::Status BertHeadModel::ResizeOutput(int64_t rows) {
-  at::NoGradGuard no_grad;
+  if (!status.ok()) return status;
   const std::string weight = OutputEmbeddingsPath() + ".weight";
-  absl::StatusOr<int64_t> resized = ResizeEmbeddingRows(
-      *this, weight, rows, std::nullopt,
+  return ResizeOutputRows(
+      *this, OutputEmbeddingsPath(), rows,
       [&](const Module& owner, const at::Tensor& tensor) {
         InitializeTensor({.name = weight, .owner = owner, .tensor = tensor});
       });
-  if (!resized.ok()) return resized.status();
-  const std::string bias = OutputEmbeddingsPath() + ".bias";
-  for (const NamedSlot& slot : TensorSlots()) {
-    if (slot.name != bias || slot.tensor.size(0) == rows) continue;
-    const int64_t kept = std::min(rows, slot.tensor.size(0));
-    const at::Tensor longer = slot.tensor.new_zeros({rows});
-    longer.narrow(0, 0, kept).copy_(slot.tensor.narrow(0, 0, kept));
-    return ReplaceTensor(bias, longer);
-  }
-  return absl::OkStatus();
 }
 
 absl::StatusOr<BertModelOutput> BertHeadModel::Encode(

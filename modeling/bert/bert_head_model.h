@@ -22,11 +22,11 @@
 
 namespace pretrained {
 
-// BertModel with something on top: what all of BERT's classes with a head have
-// in common.
+// BertModel, or that of its kin, with something on top: what all classes with a
+// head have in common.
 class BertHeadModel : public PretrainedModel {
  public:
-  // As BertModel's.
+  // As BertLikeModel's.
   void InitializeTensor(const TensorToInitialize& target) const override;
 
   absl::Status PruneHeads(
@@ -43,7 +43,7 @@ class BertHeadModel : public PretrainedModel {
       std::optional<int64_t> pad_to_multiple_of = std::nullopt) override;
 
   std::string InputEmbeddingsPath() const override {
-    return "bert.embeddings.word_embeddings";
+    return layout().base_model_prefix + ".embeddings.word_embeddings";
   }
 
   const BertConfig& bert_config() const { return bert_->bert_config(); }
@@ -52,15 +52,14 @@ class BertHeadModel : public PretrainedModel {
   BertHeadModel(PretrainedConfig config, const BertConfig& bert,
                 ModelLayout layout, const ModuleOptions& options);
 
-  // BertModel's results, for a class whose forward has the inputs of `set`.
+  // The results of the model below, for a class whose forward has the inputs of
+  // `set`.
   absl::StatusOr<BertModelOutput> Encode(BertInputSet set,
                                          const BertModelInputs& inputs,
                                          const ForwardOptions& options);
 
  private:
-  absl::Status ResizeOutput(int64_t rows);
-
-  std::shared_ptr<BertModel> bert_;
+  std::shared_ptr<BertLikeModel> bert_;
 };
 
 // A head's output: `logits`, and of `base` what a head that keeps no cache

@@ -3,7 +3,9 @@
 #include <cstdint>
 
 #include "ATen/core/Tensor.h"
+#include "ATen/ops/arange.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "modeling/bert/bert_config.h"
@@ -84,7 +86,8 @@ absl::Status CheckMasks(const BertConfig& config, const BertModelInputs& inputs,
 }
 
 // What the model has a row for: longer sequences are possible only where the
-// caller gives positions and token types, and positions are absolute.
+// caller gives token types, and positions are absolute and looked at one by
+// one: the caller's, or those of BertPositions().
 absl::Status CheckLength(const BertConfig& config,
                          const BertModelInputs& inputs, int64_t length) {
   const int64_t limit = config.max_position_embeddings;
@@ -92,7 +95,8 @@ absl::Status CheckLength(const BertConfig& config,
   const bool absolute = config.position_embedding_type == "absolute";
   const bool fits =
       (length <= limit || inputs.token_type_ids.defined()) &&
-      (total <= limit || (absolute && inputs.position_ids.defined()));
+      (total <= limit || (absolute && (inputs.position_ids.defined() ||
+                                       config.positions_pass_over_padding)));
   if (fits) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("the sequence has ", total,
@@ -175,6 +179,39 @@ absl::Status CheckBertInputs(const BertConfig& config,
   status.Update(CheckMasks(config, inputs, batch, length));
   status.Update(CheckDecoderCache(config, inputs, batch));
   return status;
+}
+
+absl::StatusOr<at::Tensor> BertPositions(const BertConfig& config,
+                                         const BertModelInputs& inputs) {
+  if (inputs.position_ids.defined() || !config.positions_pass_over_padding ||
+      config.position_embedding_type != "absolute") {
+    return inputs.position_ids;
+  }
+  if (!config.pad_token_id.has_value()) {
+    return absl::InvalidArgumentError(
+        "position_ids: they are counted from the config's pad_token_id, which "
+        "is null; give them");
+  }
+  const int64_t padding = *config.pad_token_id;
+  at::Tensor positions;
+  if (inputs.input_ids.defined()) {
+    const at::Tensor counts = inputs.input_ids.ne(padding).to(at::kLong);
+    const int64_t cached = CachedLength(inputs.past_key_values);
+    positions = counts.cumsum(1).add(cached).mul(counts).add(padding);
+  } else {
+    const at::Tensor& embeds = inputs.inputs_embeds;
+    positions = at::arange(padding + 1, padding + 1 + embeds.size(1),
+                           at::dtype(at::kLong).device(embeds.device()))
+                    .unsqueeze(0);
+  }
+  absl::Status status =
+      CheckIds("position_ids", positions, config.max_position_embeddings,
+               "max_position_embeddings");
+  if (status.ok()) return positions;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the sequence is too long for positions that count from pad_token_id + "
+      "1: ",
+      status.message(), "; shorten it"));
 }
 
 }  // namespace pretrained

@@ -3,6 +3,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "modeling/bert/bert_config.h"
 #include "modeling/model_output.h"
@@ -64,6 +65,17 @@ absl::Status CheckInputSet(BertInputSet set, absl::string_view class_name,
 // on the CPU only.
 absl::Status CheckBertInputs(const BertConfig& config,
                              const BertModelInputs& inputs);
+
+// The positions that the embeddings take, [1 or b, s] of int64, for inputs that
+// CheckBertInputs() found good: those given; else, where the config counts so,
+// those that pass over padding; else undefined, for the embeddings count
+// themselves. Embeddings of words do not show padding: where these are given,
+// every one counts, from pad_token_id + 1.
+// kInvalidArgument for more than the model has positions, or no pad_token_id.
+// Matches: transformers 4.34 modeling_roberta.py
+//     `create_position_ids_from_input_ids`.
+absl::StatusOr<at::Tensor> BertPositions(const BertConfig& config,
+                                         const BertModelInputs& inputs);
 
 }  // namespace pretrained
 

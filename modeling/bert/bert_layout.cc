@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "device_map/module_tree.h"
 #include "modeling/bert/bert_config.h"
 #include "modeling/layout_nodes.h"
@@ -109,16 +110,10 @@ absl::StatusOr<ModelLayout> Build(const PretrainedConfig& config,
                                   const nlohmann::ordered_json& model_kwargs) {
   absl::StatusOr<BertConfig> bert = BertConfig::From(config);
   if (!bert.ok()) return bert.status();
-  BertModelArguments arguments;
-  for (const auto& [name, value] : model_kwargs.items()) {
-    if (name != "add_pooling_layer" || !value.is_boolean()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "BertModel has no argument ", name, "=", value.dump(),
-          "; it takes add_pooling_layer=true|false, and config attributes"));
-    }
-    arguments.add_pooling_layer = value.get<bool>();
-  }
-  return BertModelLayout(*bert, arguments);
+  absl::StatusOr<BertModelArguments> arguments =
+      ReadBertModelArguments("BertModel", model_kwargs);
+  if (!arguments.ok()) return arguments.status();
+  return BertModelLayout(*bert, *arguments);
 }
 
 const bool kRegistered = RegisterLayout(&BertModelLayoutClass());
@@ -133,6 +128,20 @@ ModelLayout BertModelLayout(const BertConfig& config,
   root.children = {Embeddings(config), Encoder(config)};
   if (arguments.add_pooling_layer) root.children.push_back(Pooler(config));
   return layout;
+}
+
+absl::StatusOr<BertModelArguments> ReadBertModelArguments(
+    absl::string_view class_name, const nlohmann::ordered_json& model_kwargs) {
+  BertModelArguments arguments;
+  for (const auto& [name, value] : model_kwargs.items()) {
+    if (name != "add_pooling_layer" || !value.is_boolean()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          class_name, " has no argument ", name, "=", value.dump(),
+          "; it takes add_pooling_layer=true|false, and config attributes"));
+    }
+    arguments.add_pooling_layer = value.get<bool>();
+  }
+  return arguments;
 }
 
 const LayoutClass& BertModelLayoutClass() {

@@ -115,22 +115,20 @@ absl::StatusOr<ModelOutput> BertForPreTraining::Call(
   return output->ToNamed();
 }
 
-BertLMHeadModel::BertLMHeadModel(PretrainedConfig config,
-                                 const BertConfig& bert, ModelLayout layout,
-                                 const ModuleOptions& options)
+BertLikeForCausalLM::BertLikeForCausalLM(PretrainedConfig config,
+                                         const BertConfig& bert,
+                                         ModelLayout layout,
+                                         const ModuleOptions& options)
     : BertHeadModel(std::move(config), bert, std::move(layout), options) {
   if (!bert.is_decoder) {
-    ABSL_LOG(WARNING) << "BertLMHeadModel predicts next tokens, but its config "
-                         "has no is_decoder, so that it sees them; set it to "
-                         "true unless the model is part of another one";
+    ABSL_LOG(WARNING) << class_name()
+                      << " predicts next tokens, but its config has no "
+                         "is_decoder, so that it sees them; set it to true "
+                         "unless the model is part of another one";
   }
-  const ModuleNode& root = this->layout().tree.root;
-  auto cls = AddChild<Container>(root, "cls", options);
-  predictions_ = cls->Add<BertLMPredictionHead>(root.child("cls"),
-                                                "predictions", options, bert);
 }
 
-absl::StatusOr<HeadOutput> BertLMHeadModel::Forward(
+absl::StatusOr<HeadOutput> BertLikeForCausalLM::Forward(
     const BertHeadInputs& inputs, const ForwardOptions& options) {
   return CatchTorch(class_name(), [&]() -> absl::StatusOr<HeadOutput> {
     ForwardOptions base_options = options;
@@ -138,7 +136,7 @@ absl::StatusOr<HeadOutput> BertLMHeadModel::Forward(
     absl::StatusOr<BertModelOutput> base =
         Encode(BertInputSet::kAll, inputs, base_options);
     if (!base.ok()) return base.status();
-    HeadOutput output{.logits = (*predictions_)(base->last_hidden_state),
+    HeadOutput output{.logits = Scores(base->last_hidden_state),
                       .past_key_values = std::move(base->past_key_values),
                       .hidden_states = std::move(base->hidden_states),
                       .attentions = std::move(base->attentions),
@@ -152,33 +150,31 @@ absl::StatusOr<HeadOutput> BertLMHeadModel::Forward(
   });
 }
 
-absl::StatusOr<ModelOutput> BertLMHeadModel::Call(
+absl::StatusOr<ModelOutput> BertLikeForCausalLM::Call(
     const NamedTensors& inputs, const ForwardOptions& options) {
   return CallBertHead(*this, BertInputSet::kAll, inputs, options);
 }
 
-BertForMaskedLM::BertForMaskedLM(PretrainedConfig config,
-                                 const BertConfig& bert, ModelLayout layout,
-                                 const ModuleOptions& options)
+BertLikeForMaskedLM::BertLikeForMaskedLM(PretrainedConfig config,
+                                         const BertConfig& bert,
+                                         ModelLayout layout,
+                                         const ModuleOptions& options)
     : BertHeadModel(std::move(config), bert, std::move(layout), options) {
   if (bert.is_decoder) {
-    ABSL_LOG(WARNING) << "BertForMaskedLM predicts hidden words from both "
-                         "sides, but its config has is_decoder, so that it "
-                         "sees one; set it to false";
+    ABSL_LOG(WARNING) << class_name()
+                      << " predicts hidden words from both sides, but its "
+                         "config has is_decoder, so that it sees one; set it "
+                         "to false";
   }
-  const ModuleNode& root = this->layout().tree.root;
-  auto cls = AddChild<Container>(root, "cls", options);
-  predictions_ = cls->Add<BertLMPredictionHead>(root.child("cls"),
-                                                "predictions", options, bert);
 }
 
-absl::StatusOr<HeadOutput> BertForMaskedLM::Forward(
+absl::StatusOr<HeadOutput> BertLikeForMaskedLM::Forward(
     const BertHeadInputs& inputs, const ForwardOptions& options) {
   return CatchTorch(class_name(), [&]() -> absl::StatusOr<HeadOutput> {
     absl::StatusOr<BertModelOutput> base =
         Encode(BertInputSet::kEncoderStates, inputs, options);
     if (!base.ok()) return base.status();
-    const at::Tensor logits = (*predictions_)(base->last_hidden_state);
+    const at::Tensor logits = Scores(base->last_hidden_state);
     HeadOutput output = MakeHeadOutput(logits, *std::move(base));
     if (!inputs.labels.defined()) return output;
     absl::StatusOr<at::Tensor> loss = TokenLoss(output.logits, inputs.labels);
@@ -188,9 +184,37 @@ absl::StatusOr<HeadOutput> BertForMaskedLM::Forward(
   });
 }
 
-absl::StatusOr<ModelOutput> BertForMaskedLM::Call(
+absl::StatusOr<ModelOutput> BertLikeForMaskedLM::Call(
     const NamedTensors& inputs, const ForwardOptions& options) {
   return CallBertHead(*this, BertInputSet::kEncoderStates, inputs, options);
+}
+
+BertLMHeadModel::BertLMHeadModel(PretrainedConfig config,
+                                 const BertConfig& bert, ModelLayout layout,
+                                 const ModuleOptions& options)
+    : BertLikeForCausalLM(std::move(config), bert, std::move(layout), options) {
+  const ModuleNode& root = this->layout().tree.root;
+  auto cls = AddChild<Container>(root, "cls", options);
+  predictions_ = cls->Add<BertLMPredictionHead>(root.child("cls"),
+                                                "predictions", options, bert);
+}
+
+at::Tensor BertLMHeadModel::Scores(const at::Tensor& states) {
+  return (*predictions_)(states);
+}
+
+BertForMaskedLM::BertForMaskedLM(PretrainedConfig config,
+                                 const BertConfig& bert, ModelLayout layout,
+                                 const ModuleOptions& options)
+    : BertLikeForMaskedLM(std::move(config), bert, std::move(layout), options) {
+  const ModuleNode& root = this->layout().tree.root;
+  auto cls = AddChild<Container>(root, "cls", options);
+  predictions_ = cls->Add<BertLMPredictionHead>(root.child("cls"),
+                                                "predictions", options, bert);
+}
+
+at::Tensor BertForMaskedLM::Scores(const at::Tensor& states) {
+  return (*predictions_)(states);
 }
 
 const ModelClass& BertForPreTraining::Class() {

@@ -18,8 +18,8 @@
 
 namespace pretrained {
 
-// BERT's classes that score every token of the vocabulary. Shapes: batch b,
-// tokens s. Ignored labels are -100.
+// BERT's classes that score every token of the vocabulary, and what its kin's
+// have in common with them. Shapes: batch b, tokens s. Ignored labels are -100.
 
 // States [b, s, hidden size] to scores [b, s, vocab_size].
 class BertLMPredictionHead : public CallableModule<OneTensor, OneTensor> {
@@ -76,6 +76,38 @@ class BertForPreTraining : public BertHeadModel,
   std::shared_ptr<Linear> seq_relationship_;
 };
 
+// What predicts each next token, as BertLMHeadModel says. A class derives from
+// it, and makes the head.
+class BertLikeForCausalLM : public BertHeadModel {
+ public:
+  absl::StatusOr<HeadOutput> Forward(const BertHeadInputs& inputs,
+                                     const ForwardOptions& options = {});
+  absl::StatusOr<ModelOutput> Call(const NamedTensors& inputs,
+                                   const ForwardOptions& options = {}) override;
+
+ protected:
+  BertLikeForCausalLM(PretrainedConfig config, const BertConfig& bert,
+                      ModelLayout layout, const ModuleOptions& options);
+
+  // The head: states [b, s, hidden size] to scores [b, s, vocab_size].
+  virtual at::Tensor Scores(const at::Tensor& states) = 0;
+};
+
+// What predicts hidden words, as BertForMaskedLM says, likewise.
+class BertLikeForMaskedLM : public BertHeadModel {
+ public:
+  absl::StatusOr<HeadOutput> Forward(const BertHeadInputs& inputs,
+                                     const ForwardOptions& options = {});
+  absl::StatusOr<ModelOutput> Call(const NamedTensors& inputs,
+                                   const ForwardOptions& options = {}) override;
+
+ protected:
+  BertLikeForMaskedLM(PretrainedConfig config, const BertConfig& bert,
+                      ModelLayout layout, const ModuleOptions& options);
+
+  virtual at::Tensor Scores(const at::Tensor& states) = 0;
+};
+
 // Predicts each next token, as a decoder (`is_decoder` in the config; without
 // it, it warns and looks both ways). Labels [b, s] are the input ids
 // themselves, shifted within; with them there is no cache.
@@ -84,19 +116,19 @@ class BertForPreTraining : public BertHeadModel,
 //   output->loss, output->logits;  // [b, s, vocab_size]
 //
 // Matches: transformers 4.34 modeling_bert.py `BertLMHeadModel`.
-class BertLMHeadModel : public BertHeadModel, public Loadable<BertLMHeadModel> {
+class BertLMHeadModel : public BertLikeForCausalLM,
+                        public Loadable<BertLMHeadModel> {
  public:
   BertLMHeadModel(PretrainedConfig config, const BertConfig& bert,
                   ModelLayout layout, const ModuleOptions& options);
   static const ModelClass& Class();
 
-  absl::StatusOr<HeadOutput> Forward(const BertHeadInputs& inputs,
-                                     const ForwardOptions& options = {});
-  absl::StatusOr<ModelOutput> Call(const NamedTensors& inputs,
-                                   const ForwardOptions& options = {}) override;
   std::string OutputEmbeddingsPath() const override {
     return "cls.predictions.decoder";
   }
+
+ protected:
+  at::Tensor Scores(const at::Tensor& states) override;
 
  private:
   std::shared_ptr<BertLMPredictionHead> predictions_;
@@ -104,19 +136,19 @@ class BertLMHeadModel : public BertHeadModel, public Loadable<BertLMHeadModel> {
 
 // Predicts the words that [MASK] hides. Labels: [b, s].
 // Matches: transformers 4.34 modeling_bert.py `BertForMaskedLM`.
-class BertForMaskedLM : public BertHeadModel, public Loadable<BertForMaskedLM> {
+class BertForMaskedLM : public BertLikeForMaskedLM,
+                        public Loadable<BertForMaskedLM> {
  public:
   BertForMaskedLM(PretrainedConfig config, const BertConfig& bert,
                   ModelLayout layout, const ModuleOptions& options);
   static const ModelClass& Class();
 
-  absl::StatusOr<HeadOutput> Forward(const BertHeadInputs& inputs,
-                                     const ForwardOptions& options = {});
-  absl::StatusOr<ModelOutput> Call(const NamedTensors& inputs,
-                                   const ForwardOptions& options = {}) override;
   std::string OutputEmbeddingsPath() const override {
     return "cls.predictions.decoder";
   }
+
+ protected:
+  at::Tensor Scores(const at::Tensor& states) override;
 
  private:
   std::shared_ptr<BertLMPredictionHead> predictions_;

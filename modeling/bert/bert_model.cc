@@ -23,8 +23,8 @@
 
 namespace pretrained {
 
-BertModel::BertModel(PretrainedConfig config, const BertConfig& bert,
-                     ModelLayout layout, const ModuleOptions& options)
+BertLikeModel::BertLikeModel(PretrainedConfig config, const BertConfig& bert,
+                             ModelLayout layout, const ModuleOptions& options)
     : PretrainedModel(std::move(config), std::move(layout), options),
       bert_(bert) {
   const ModuleNode& root = this->layout().tree.root;
@@ -49,7 +49,7 @@ ModelOutput BertModelOutput::ToNamed() const {
   return named;
 }
 
-absl::StatusOr<BertEncoderArguments> BertModel::PrepareMasks(
+absl::StatusOr<BertEncoderArguments> BertLikeModel::PrepareMasks(
     const BertModelInputs& inputs, const ForwardOptions& options) {
   const at::Tensor& main =
       inputs.input_ids.defined() ? inputs.input_ids : inputs.inputs_embeds;
@@ -96,11 +96,13 @@ absl::StatusOr<BertEncoderArguments> BertModel::PrepareMasks(
   return arguments;
 }
 
-absl::StatusOr<BertModelOutput> BertModel::Forward(
+absl::StatusOr<BertModelOutput> BertLikeModel::Forward(
     const BertModelInputs& inputs, const ForwardOptions& options) {
   return CatchTorch(class_name(), [&]() -> absl::StatusOr<BertModelOutput> {
     absl::Status status = CheckBertInputs(bert_, inputs);
     if (!status.ok()) return status;
+    absl::StatusOr<at::Tensor> positions = BertPositions(bert_, inputs);
+    if (!positions.ok()) return positions.status();
     absl::StatusOr<BertEncoderArguments> arguments =
         PrepareMasks(inputs, options);
     if (!arguments.ok()) return arguments.status();
@@ -108,7 +110,7 @@ absl::StatusOr<BertModelOutput> BertModel::Forward(
         embeddings_
             ->Call({.input_ids = inputs.input_ids,
                     .token_type_ids = inputs.token_type_ids,
-                    .position_ids = inputs.position_ids,
+                    .position_ids = *std::move(positions),
                     .inputs_embeds = inputs.inputs_embeds,
                     .past_length = CachedLength(inputs.past_key_values)})
             .value;
@@ -123,8 +125,8 @@ absl::StatusOr<BertModelOutput> BertModel::Forward(
   });
 }
 
-absl::StatusOr<ModelOutput> BertModel::Call(const NamedTensors& inputs,
-                                            const ForwardOptions& options) {
+absl::StatusOr<ModelOutput> BertLikeModel::Call(const NamedTensors& inputs,
+                                                const ForwardOptions& options) {
   BertModelInputs arguments;
   NamedInputs named(class_name(), inputs);
   TakeBertInputs(BertInputSet::kAll, named, arguments);
@@ -135,39 +137,24 @@ absl::StatusOr<ModelOutput> BertModel::Call(const NamedTensors& inputs,
   return output->ToNamed();
 }
 
-absl::Status BertModel::PruneHeads(
+absl::Status BertLikeModel::PruneHeads(
     const std::map<int64_t, std::vector<int64_t>>& heads) {
-  // All is checked before anything changes.
-  std::map<int64_t, HeadsToPrune> plan;
-  for (const auto& [layer, layer_heads] : heads) {
-    if (layer < 0 || layer >= bert_.num_hidden_layers) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("layer ", layer, " has no heads to prune: there are ",
-                       bert_.num_hidden_layers, " layers, from 0"));
-    }
-    absl::StatusOr<HeadsToPrune> found =
-        FindHeadsToPrune(layer_heads, bert_.num_attention_heads,
-                         bert_.head_size(), bert_.pruned_heads[layer]);
-    if (!found.ok()) return found.status();
-    plan[layer] = *std::move(found);
-  }
+  absl::StatusOr<std::map<int64_t, HeadsToPrune>> plan =
+      PlanHeadPruning(heads, bert_.num_hidden_layers, bert_.num_attention_heads,
+                      bert_.head_size(), bert_.pruned_heads);
+  if (!plan.ok()) return plan.status();
   absl::Status status = CatchTorch("pruning heads", [&]() -> absl::Status {
-    for (const auto& [layer, prune] : plan) {
-      if (prune.heads.empty()) continue;
+    for (const auto& [layer, prune] : *plan) {
       encoder_->layer(layer).attention().PruneRows(prune.rows);
       bert_.pruned_heads[layer].insert(prune.heads.begin(), prune.heads.end());
     }
     return absl::OkStatus();
   });
-  nlohmann::ordered_json pruned = nlohmann::ordered_json::object();
-  for (const auto& [layer, layer_heads] : bert_.pruned_heads) {
-    if (!layer_heads.empty()) pruned[absl::StrCat(layer)] = layer_heads;
-  }
-  mutable_config().Set("pruned_heads", std::move(pruned));
+  mutable_config().Set("pruned_heads", PrunedHeadsJson(bert_.pruned_heads));
   return status;
 }
 
-absl::Status BertModel::ResizeTokenEmbeddings(
+absl::Status BertLikeModel::ResizeTokenEmbeddings(
     int64_t num_tokens, std::optional<int64_t> pad_to_multiple_of) {
   absl::Status status =
       PretrainedModel::ResizeTokenEmbeddings(num_tokens, pad_to_multiple_of);
@@ -178,7 +165,7 @@ absl::Status BertModel::ResizeTokenEmbeddings(
   return absl::OkStatus();
 }
 
-void BertModel::InitializeTensor(const TensorToInitialize& target) const {
+void BertLikeModel::InitializeTensor(const TensorToInitialize& target) const {
   InitializeNormal(target, bert_.initializer_range);
 }
 

@@ -32,22 +32,15 @@ struct BertModelOutput : BaseModelOutput {
   ModelOutput ToNamed() const;
 };
 
-// BERT without a head: an encoder, or a decoder when the config says so.
-//
-//   auto model = BertModel::FromPretrained("all-MiniLM-L6-v2");
-//   auto output = (*model)->Forward({.input_ids = ids});
-//   output->last_hidden_state;   // [batch, tokens, 384]
+// The encoder, or decoder, of BERT and of its kin, whose modules are BERT's
+// under other names (RoBERTa): what a family's model without a head derives
+// from, and models with a head hold.
 //
 // Threads: as PretrainedModel.
-// Matches: transformers 4.34 modeling_bert.py `BertModel`.
-// Differs: with a cache and relative positions, each of several new tokens has
-//     its own distances; 4.34 gives all of them those of the last.
-class BertModel : public PretrainedModel, public Loadable<BertModel> {
+class BertLikeModel : public PretrainedModel {
  public:
-  BertModel(PretrainedConfig config, const BertConfig& bert, ModelLayout layout,
-            const ModuleOptions& options);
-
-  static const ModelClass& Class();
+  BertLikeModel(PretrainedConfig config, const BertConfig& bert,
+                ModelLayout layout, const ModuleOptions& options);
 
   absl::StatusOr<BertModelOutput> Forward(const BertModelInputs& inputs,
                                           const ForwardOptions& options = {});
@@ -81,6 +74,22 @@ class BertModel : public PretrainedModel, public Loadable<BertModel> {
   std::shared_ptr<BertEncoder> encoder_;
   std::shared_ptr<Linear> pooler_dense_;  // Null without a pooler.
   std::shared_ptr<Activation> pooler_activation_;
+};
+
+// BERT without a head: an encoder, or a decoder when the config says so.
+//
+//   auto model = BertModel::FromPretrained("all-MiniLM-L6-v2");
+//   auto output = (*model)->Forward({.input_ids = ids});
+//   output->last_hidden_state;   // [batch, tokens, 384]
+//
+// Matches: transformers 4.34 modeling_bert.py `BertModel`.
+// Differs: with a cache and relative positions, each of several new tokens has
+//     its own distances; 4.34 gives all of them those of the last.
+class BertModel : public BertLikeModel, public Loadable<BertModel> {
+ public:
+  using BertLikeModel::BertLikeModel;
+
+  static const ModelClass& Class();
 };
 
 }  // namespace pretrained

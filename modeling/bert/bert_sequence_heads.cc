@@ -1,61 +1,18 @@
 #include "modeling/bert/bert_sequence_heads.h"
 
-#include <cstdint>
 #include <utility>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "modeling/auto_model.h"
 #include "modeling/bert/bert_heads_layout.h"
 #include "modeling/catch_torch.h"
+#include "modeling/choices.h"
 #include "modeling/losses.h"
 #include "modeling/named_inputs.h"
 
 namespace pretrained {
-namespace {
-
-// [b, choices, ..] as [b choices, ..]; what has no choices stays as it is.
-at::Tensor MergeChoices(const at::Tensor& tensor) {
-  return tensor.defined() && tensor.dim() > 2 ? tensor.flatten(0, 1) : tensor;
-}
-
-// Choices of sequences as sequences.
-absl::StatusOr<BertModelInputs> MergeChoices(const BertHeadInputs& inputs,
-                                             int64_t hidden_size) {
-  const bool by_ids = inputs.input_ids.defined();
-  if (by_ids == inputs.inputs_embeds.defined()) {
-    // Says which of both mistakes it is.
-    return CheckIdsOrEmbeds(inputs.input_ids, inputs.inputs_embeds,
-                            hidden_size);
-  }
-  if (by_ids && inputs.input_ids.dim() != 3) {
-    return BadShape("input_ids", inputs.input_ids,
-                    "[batch, choices, tokens] is expected");
-  }
-  if (!by_ids && inputs.inputs_embeds.dim() != 4) {
-    return BadShape("inputs_embeds", inputs.inputs_embeds,
-                    absl::StrCat("[batch, choices, tokens, ", hidden_size,
-                                 "] is expected"));
-  }
-  BertModelInputs merged = inputs;
-  for (auto [name, tensor] :
-       {std::pair("attention_mask", &merged.attention_mask),
-        std::pair("token_type_ids", &merged.token_type_ids),
-        std::pair("position_ids", &merged.position_ids)}) {
-    if (tensor->defined() && tensor->dim() != 3 && tensor->dim() != 2) {
-      return BadShape(name, *tensor, "[batch, choices, tokens] is expected");
-    }
-    *tensor = MergeChoices(*tensor);
-  }
-  merged.input_ids = MergeChoices(merged.input_ids);
-  merged.inputs_embeds = MergeChoices(merged.inputs_embeds);
-  return merged;
-}
-
-}  // namespace
-
 BertForNextSentencePrediction::BertForNextSentencePrediction(
     PretrainedConfig config, const BertConfig& bert, ModelLayout layout,
     const ModuleOptions& options)
@@ -100,20 +57,25 @@ absl::StatusOr<ModelOutput> BertForNextSentencePrediction::Call(
 BertForSequenceClassification::BertForSequenceClassification(
     PretrainedConfig config, const BertConfig& bert, ModelLayout layout,
     const ModuleOptions& options)
-    : BertHeadModel(std::move(config), bert, std::move(layout), options) {
+    : BertLikeForSequenceClassification(std::move(config), bert,
+                                        std::move(layout), options) {
   const ModuleNode& root = this->layout().tree.root;
   dropout_ = AddChild<Dropout>(root, "dropout", options,
                                bert.classifier_dropout_prob());
   classifier_ = AddChild<Linear>(root, "classifier", options);
 }
 
-absl::StatusOr<HeadOutput> BertForSequenceClassification::Forward(
+at::Tensor BertForSequenceClassification::Logits(const BertModelOutput& base) {
+  return (*classifier_)((*dropout_)(base.pooler_output));
+}
+
+absl::StatusOr<HeadOutput> BertLikeForSequenceClassification::Forward(
     const BertHeadInputs& inputs, const ForwardOptions& options) {
   return CatchTorch(class_name(), [&]() -> absl::StatusOr<HeadOutput> {
     absl::StatusOr<BertModelOutput> base =
         Encode(BertInputSet::kEncoder, inputs, options);
     if (!base.ok()) return base.status();
-    const at::Tensor logits = (*classifier_)((*dropout_)(base->pooler_output));
+    const at::Tensor logits = Logits(*base);
     HeadOutput output = MakeHeadOutput(logits, *std::move(base));
     if (!inputs.labels.defined()) return output;
     absl::StatusOr<at::Tensor> loss =
@@ -125,37 +87,37 @@ absl::StatusOr<HeadOutput> BertForSequenceClassification::Forward(
   });
 }
 
-absl::StatusOr<ModelOutput> BertForSequenceClassification::Call(
+absl::StatusOr<ModelOutput> BertLikeForSequenceClassification::Call(
     const NamedTensors& inputs, const ForwardOptions& options) {
   return CallBertHead(*this, BertInputSet::kEncoder, inputs, options);
 }
 
-BertForMultipleChoice::BertForMultipleChoice(PretrainedConfig config,
-                                             const BertConfig& bert,
-                                             ModelLayout layout,
-                                             const ModuleOptions& options)
+BertLikeForMultipleChoice::BertLikeForMultipleChoice(
+    PretrainedConfig config, const BertConfig& bert, ModelLayout layout,
+    const ModuleOptions& options, double dropout_probability)
     : BertHeadModel(std::move(config), bert, std::move(layout), options) {
   const ModuleNode& root = this->layout().tree.root;
-  dropout_ = AddChild<Dropout>(root, "dropout", options,
-                               bert.classifier_dropout_prob());
+  dropout_ = AddChild<Dropout>(root, "dropout", options, dropout_probability);
   classifier_ = AddChild<Linear>(root, "classifier", options);
 }
 
-absl::StatusOr<HeadOutput> BertForMultipleChoice::Forward(
+absl::StatusOr<HeadOutput> BertLikeForMultipleChoice::Forward(
     const BertHeadInputs& inputs, const ForwardOptions& options) {
   return CatchTorch(class_name(), [&]() -> absl::StatusOr<HeadOutput> {
-    absl::StatusOr<BertModelInputs> merged =
-        MergeChoices(inputs, bert_config().hidden_size);
-    if (!merged.ok()) return merged.status();
-    const at::Tensor& main =
-        inputs.input_ids.defined() ? inputs.input_ids : inputs.inputs_embeds;
-    absl::Status status = CheckShape("labels", inputs.labels, {main.size(0)});
+    BertModelInputs merged = inputs;
+    absl::StatusOr<ChoiceSizes> sizes = MergeChoices(
+        merged.input_ids, merged.inputs_embeds, bert_config().hidden_size,
+        {{"attention_mask", &merged.attention_mask},
+         {"token_type_ids", &merged.token_type_ids},
+         {"position_ids", &merged.position_ids}});
+    if (!sizes.ok()) return sizes.status();
+    absl::Status status = CheckShape("labels", inputs.labels, {sizes->batch});
     if (!status.ok()) return status;
     absl::StatusOr<BertModelOutput> base =
-        Encode(BertInputSet::kEncoder, *merged, options);
+        Encode(BertInputSet::kEncoder, merged, options);
     if (!base.ok()) return base.status();
     const at::Tensor logits = (*classifier_)((*dropout_)(base->pooler_output))
-                                  .view({main.size(0), main.size(1)});
+                                  .view({sizes->batch, sizes->choices});
     HeadOutput output = MakeHeadOutput(logits, *std::move(base));
     if (!inputs.labels.defined()) return output;
     absl::StatusOr<at::Tensor> loss = TokenLoss(output.logits, inputs.labels);
@@ -165,7 +127,7 @@ absl::StatusOr<HeadOutput> BertForMultipleChoice::Forward(
   });
 }
 
-absl::StatusOr<ModelOutput> BertForMultipleChoice::Call(
+absl::StatusOr<ModelOutput> BertLikeForMultipleChoice::Call(
     const NamedTensors& inputs, const ForwardOptions& options) {
   return CallBertHead(*this, BertInputSet::kEncoder, inputs, options);
 }

@@ -14,7 +14,7 @@
 
 namespace pretrained {
 
-BertForTokenClassification::BertForTokenClassification(
+BertLikeForTokenClassification::BertLikeForTokenClassification(
     PretrainedConfig config, const BertConfig& bert, ModelLayout layout,
     const ModuleOptions& options)
     : BertHeadModel(std::move(config), bert, std::move(layout), options) {
@@ -24,7 +24,7 @@ BertForTokenClassification::BertForTokenClassification(
   classifier_ = AddChild<Linear>(root, "classifier", options);
 }
 
-absl::StatusOr<HeadOutput> BertForTokenClassification::Forward(
+absl::StatusOr<HeadOutput> BertLikeForTokenClassification::Forward(
     const BertHeadInputs& inputs, const ForwardOptions& options) {
   return CatchTorch(class_name(), [&]() -> absl::StatusOr<HeadOutput> {
     absl::StatusOr<BertModelOutput> base =
@@ -41,21 +41,20 @@ absl::StatusOr<HeadOutput> BertForTokenClassification::Forward(
   });
 }
 
-absl::StatusOr<ModelOutput> BertForTokenClassification::Call(
+absl::StatusOr<ModelOutput> BertLikeForTokenClassification::Call(
     const NamedTensors& inputs, const ForwardOptions& options) {
   return CallBertHead(*this, BertInputSet::kEncoder, inputs, options);
 }
 
-BertForQuestionAnswering::BertForQuestionAnswering(PretrainedConfig config,
-                                                   const BertConfig& bert,
-                                                   ModelLayout layout,
-                                                   const ModuleOptions& options)
+BertLikeForQuestionAnswering::BertLikeForQuestionAnswering(
+    PretrainedConfig config, const BertConfig& bert, ModelLayout layout,
+    const ModuleOptions& options)
     : BertHeadModel(std::move(config), bert, std::move(layout), options) {
   qa_outputs_ =
       AddChild<Linear>(this->layout().tree.root, "qa_outputs", options);
 }
 
-absl::StatusOr<QuestionAnsweringOutput> BertForQuestionAnswering::Forward(
+absl::StatusOr<QuestionAnsweringOutput> BertLikeForQuestionAnswering::Forward(
     const BertForQuestionAnsweringInputs& inputs,
     const ForwardOptions& options) {
   using Result = absl::StatusOr<QuestionAnsweringOutput>;
@@ -86,7 +85,7 @@ absl::StatusOr<QuestionAnsweringOutput> BertForQuestionAnswering::Forward(
   });
 }
 
-absl::StatusOr<ModelOutput> BertForQuestionAnswering::Call(
+absl::StatusOr<ModelOutput> BertLikeForQuestionAnswering::Call(
     const NamedTensors& inputs, const ForwardOptions& options) {
   BertForQuestionAnsweringInputs arguments;
   NamedInputs named(class_name(), inputs);

@@ -15,43 +15,24 @@ from transformers.activations import ACT2FN
 import golden
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-import random_models  # noqa: E402  (of testdata)
+import random_encoders  # noqa: E402  (of testdata)
+import random_models  # noqa: E402
 
 HEADS = ["BertForPreTraining", "BertLMHeadModel", "BertForMaskedLM", "BertForNextSentencePrediction",
          "BertForSequenceClassification", "BertForMultipleChoice", "BertForTokenClassification", "BertForQuestionAnswering"]
 ENCODER_STATES = ["BertModel", "BertLMHeadModel", "BertForMaskedLM"]  # Classes whose forward has them.
 CACHES = ["BertModel", "BertLMHeadModel"]
-MASKS = ["none", "right", "left", "holes", "3d", "floats"]
 
 
 def draw_labels(draw, config, class_name, batch, length):
     """The labels of a class with a head, by name; or none of them."""
-    if draw.chance(0.3):
-        return {}
-    if class_name in ("BertLMHeadModel", "BertForMaskedLM"):
-        return {"labels": draw.some(draw.ids(config.vocab_size, batch, length))}
     if class_name == "BertForPreTraining":
-        return {"labels": draw.some(draw.ids(config.vocab_size, batch, length)),
-                "next_sentence_label": draw.some(draw.ids(2, batch))}
+        return {} if draw.chance(0.3) else {"labels": draw.some(draw.ids(config.vocab_size, batch, length)),
+                                            "next_sentence_label": draw.some(draw.ids(2, batch))}
     if class_name == "BertForNextSentencePrediction":
-        return {"labels": draw.some(draw.ids(2, batch))}
-    if class_name == "BertForTokenClassification":
-        return {"labels": draw.some(draw.ids(config.num_labels, batch, length))}
-    if class_name == "BertForQuestionAnswering":
-        return {"start_positions": draw.ids(length + 2, batch), "end_positions": draw.ids(length + 2, batch)}
-    if class_name == "BertForSequenceClassification":
-        return {"labels": draw.sequence_labels(config, batch)}
-    return {}
-
-
-def as_choices(draw, inputs):
-    """The inputs of sequences as those of one more choices each, with labels."""
-    batch = next(t.shape[0] for n, t in inputs.items() if n in ("input_ids", "inputs_embeds"))
-    choices = draw.rng.choice([n for n in range(1, batch + 1) if batch % n == 0])
-    shaped = {n: t if n == "head_mask" else t.reshape(batch // choices, choices, *t.shape[1:]) for n, t in inputs.items()}
-    if draw.chance(0.7):
-        shaped["labels"] = draw.ids(choices, batch // choices)
-    return shaped
+        return {} if draw.chance(0.3) else {"labels": draw.some(draw.ids(2, batch))}
+    task = "ForCausalLM" if class_name == "BertLMHeadModel" else class_name.removeprefix("Bert")
+    return random_encoders.labels(draw, config, task, batch, length)
 
 
 class Bert(random_models.Family):
@@ -101,7 +82,7 @@ class Bert(random_models.Family):
         if class_name in ENCODER_STATES and config.add_cross_attention and draw.chance(0.8):
             memory = draw.rng.randint(1, 9)
             inputs["encoder_hidden_states"] = draw.floats(batch, memory, config.hidden_size)
-            mask = draw.mask(batch, length, memory, MASKS, fewest=1)
+            mask = draw.mask(batch, length, memory, random_encoders.MASKS, fewest=1)
             if mask is not None:
                 inputs["encoder_attention_mask"] = mask
         if use_cached:
@@ -109,11 +90,11 @@ class Bert(random_models.Family):
             first = {"input_ids": draw.ids(config.vocab_size, batch, cached),
                      **{n: t for n, t in inputs.items() if n == "encoder_hidden_states"}}
             inputs.update(random_models.cache(golden.call(load(), first, use_cache=True)))
-        mask = draw.mask(batch, length, length + cached, MASKS)
+        mask = draw.mask(batch, length, length + cached, random_encoders.MASKS)
         if mask is not None and (mask.dim() == 2 or class_name != "BertForMultipleChoice"):  # Choices take their place.
             inputs["attention_mask"] = mask
         if class_name == "BertForMultipleChoice":
-            return as_choices(draw, inputs)
+            return random_encoders.as_choices(draw, inputs)
         return {**inputs, **draw_labels(draw, config, class_name, batch, length)}
 
     def call(self, model, inputs, attentions):
