@@ -9,9 +9,10 @@
 
 namespace pretrained {
 
-absl::StatusOr<at::Tensor> LastTokenLogits(
-    const at::Tensor& logits, const at::Tensor& input_ids,
-    std::optional<int64_t> pad_token_id) {
+absl::StatusOr<at::Tensor> LastTokenLogits(const at::Tensor& logits,
+                                           const at::Tensor& input_ids,
+                                           std::optional<int64_t> pad_token_id,
+                                           LastTokenRule rule) {
   const int64_t batch = logits.size(0);
   if (!pad_token_id.has_value() && batch != 1) {
     return absl::InvalidArgumentError(
@@ -22,8 +23,11 @@ absl::StatusOr<at::Tensor> LastTokenLogits(
     return logits.select(1, logits.size(1) - 1);
   }
   // Where no token is padding the first maximum is at 0, and -1 is the last.
-  const at::Tensor last = at::remainder(
-      input_ids.eq(*pad_token_id).to(at::kLong).argmax(-1) - 1, logits.size(1));
+  const at::Tensor place =
+      rule == LastTokenRule::kByCount
+          ? input_ids.ne(*pad_token_id).sum(-1)
+          : input_ids.eq(*pad_token_id).to(at::kLong).argmax(-1);
+  const at::Tensor last = at::remainder(place - 1, logits.size(1));
   const at::Tensor rows =
       at::arange(batch, at::dtype(at::kLong).device(logits.device()));
   return logits.index({rows, last.to(logits.device())});

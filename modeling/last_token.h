@@ -9,8 +9,16 @@
 
 namespace pretrained {
 
-// What a decoder classifies a sequence by: of each row, the logits at the last
-// token before the first padding one; at the last token where there is none.
+// Which token of a row is its last, by its padding tokens.
+enum class LastTokenRule {
+  kBeforeFirstPadding,  // The last where none, or the first token, is padding.
+  // As many as are no padding, less one, from the first; the last where all are
+  // padding (BLOOM).
+  kByCount,
+};
+
+// What a decoder classifies a sequence by: of each row, the logits at its last
+// token.
 //
 //   logits        [batch, tokens, labels]
 //   input_ids     [batch, tokens]; undefined when the caller gave embeddings,
@@ -20,10 +28,11 @@ namespace pretrained {
 //
 // kInvalidArgument for several rows without a pad_token_id.
 // Matches: transformers 4.34 `GPT2ForSequenceClassification.forward` and its
-//     kin.
-absl::StatusOr<at::Tensor> LastTokenLogits(const at::Tensor& logits,
-                                           const at::Tensor& input_ids,
-                                           std::optional<int64_t> pad_token_id);
+//     kin, and `BloomForSequenceClassification.forward`.
+absl::StatusOr<at::Tensor> LastTokenLogits(
+    const at::Tensor& logits, const at::Tensor& input_ids,
+    std::optional<int64_t> pad_token_id,
+    LastTokenRule rule = LastTokenRule::kBeforeFirstPadding);
 
 }  // namespace pretrained
 

@@ -71,6 +71,19 @@ TEST(LastTokenLogitsTest, TakesTheTokenBeforeTheFirstPadding) {
   EXPECT_EQ(TokensTaken(at::cat(rows), 0), want);
 }
 
+// As in BLOOM: padding in front moves the token that is taken.
+TEST(LastTokenLogitsTest, MayCountTheTokensThatAreNoPadding) {
+  for (const Taken& taken :
+       {Taken{{5, 6, 7, 8}, 3}, Taken{{5, 6, 0, 0}, 1}, Taken{{5, 0, 7, 8}, 2},
+        Taken{{0, 0, 7, 8}, 1}, Taken{{0, 0, 0, 0}, 3}}) {
+    absl::StatusOr<at::Tensor> logits = LastTokenLogits(
+        Logits(1, 4), Row(taken.ids), 0, LastTokenRule::kByCount);
+    ASSERT_THAT(logits, IsOk());
+    EXPECT_EQ((*logits)[0][0].item().toLong(), taken.token)
+        << ::testing::PrintToString(taken.ids);
+  }
+}
+
 TEST(LastTokenLogitsTest, APaddingTokenThatIsNoTokenHidesNothing) {
   EXPECT_THAT(TokensTaken(Row({5, 0, 7}), -1), ::testing::ElementsAre(2));
 }

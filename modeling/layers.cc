@@ -41,6 +41,11 @@ LayerNorm::LayerNorm(const ModuleNode& node, const ModuleOptions& options,
     : CallableModule(node, options), eps_(eps) {}
 
 OneTensor LayerNorm::Forward(const OneTensor& input) {
+  if (!has_parameter("weight")) {
+    return {at::layer_norm(input.value,
+                           input.value.sizes().slice(input.value.dim() - 1), {},
+                           {}, eps_)};
+  }
   const at::Tensor& weight = parameter("weight");
   return {at::layer_norm(input.value, weight.sizes(), weight, parameter("bias"),
                          eps_)};

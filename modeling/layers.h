@@ -42,7 +42,8 @@ class Embedding : public CallableModule<OneTensor, OneTensor> {
   std::optional<int64_t> padding_idx_;
 };
 
-// Over the last dimension.
+// Over the last dimension; without a scale and a shift where the node has no
+// weight.
 class LayerNorm : public CallableModule<OneTensor, OneTensor> {
  public:
   LayerNorm(const ModuleNode& node, const ModuleOptions& options, double eps);

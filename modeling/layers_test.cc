@@ -89,6 +89,10 @@ TEST(LayerNormTest, CentresAndScalesTheLastDimension) {
   EXPECT_THAT(
       (*norm)(x),
       IsCloseTo((x - mean) / (variance + kEps).sqrt() * weight + bias, 1e-6));
+  auto plain = std::make_shared<LayerNorm>(
+      LayerNormNode("x", 4, /*elementwise_affine=*/false), kOnCpu, kEps);
+  EXPECT_THAT((*plain)(x),
+              IsCloseTo((x - mean) / (variance + kEps).sqrt(), 1e-6));
 }
 
 // y of `norm` in the dtype of the result, given weight and x of theirs.

@@ -29,7 +29,11 @@ ModuleNode EmbeddingNode(std::string name, int64_t num_embeddings,
               {.name = "weight", .shape = {num_embeddings, embedding_dim}}}};
 }
 
-ModuleNode LayerNormNode(std::string name, int64_t size) {
+ModuleNode LayerNormNode(std::string name, int64_t size,
+                         bool elementwise_affine) {
+  if (!elementwise_affine) {
+    return {.name = std::move(name), .class_name = "LayerNorm"};
+  }
   return {.name = std::move(name),
           .class_name = "LayerNorm",
           .parameters = {{.name = "weight", .shape = {size}},

@@ -19,8 +19,10 @@ ModuleNode LinearNode(std::string name, int64_t in_features,
 ModuleNode EmbeddingNode(std::string name, int64_t num_embeddings,
                          int64_t embedding_dim);
 
-// weight [size], bias [size].
-ModuleNode LayerNormNode(std::string name, int64_t size);
+// weight [size], bias [size]; neither where the norm learns nothing
+// (elementwise_affine).
+ModuleNode LayerNormNode(std::string name, int64_t size,
+                         bool elementwise_affine = true);
 
 // weight [size]; `class_name` as the family calls it: "LlamaRMSNorm".
 ModuleNode RmsNormNode(std::string name, std::string class_name, int64_t size);

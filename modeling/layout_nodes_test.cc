@@ -50,6 +50,10 @@ TEST(LayoutNodesTest, LayerNormHasWeightThenBias) {
   EXPECT_EQ(node.name, "LayerNorm");
   EXPECT_EQ(node.class_name, "LayerNorm");
   EXPECT_THAT(ParametersOf(node), ElementsAre("weight[32]", "bias[32]"));
+  const ModuleNode plain =
+      LayerNormNode("norm", 32, /*elementwise_affine=*/false);
+  EXPECT_EQ(plain.class_name, "LayerNorm");
+  EXPECT_THAT(ParametersOf(plain), IsEmpty());
 }
 
 TEST(LayoutNodesTest, RmsNormHasAWeightAndTheFamilysName) {

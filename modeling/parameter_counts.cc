@@ -6,9 +6,16 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
 #include "device_map/module_tree.h"
 
 namespace pretrained {
+
+bool IsEmbeddingWeight(absl::string_view class_name,
+                       absl::string_view tensor_name) {
+  return absl::EndsWith(class_name, "Embedding") && tensor_name == "weight";
+}
 
 std::vector<CountedTensor> CountedTensorsOf(const ModuleTree& tree) {
   absl::flat_hash_map<std::string, size_t> group_of;
@@ -23,14 +30,14 @@ std::vector<CountedTensor> CountedTensorsOf(const ModuleTree& tree) {
     if (group != group_of.end() && !seen_groups.insert(group->second).second) {
       return;
     }
-    counted.push_back({.name = name,
-                       .num_elements = spec.num_elements(),
-                       .element_bytes = DtypeSize(spec.dtype),
-                       .requires_grad = !is_buffer,
-                       .is_buffer = is_buffer,
-                       .is_embedding_weight = !is_buffer &&
-                                              owner.class_name == "Embedding" &&
-                                              spec.name == "weight"});
+    counted.push_back(
+        {.name = name,
+         .num_elements = spec.num_elements(),
+         .element_bytes = DtypeSize(spec.dtype),
+         .requires_grad = !is_buffer,
+         .is_buffer = is_buffer,
+         .is_embedding_weight =
+             !is_buffer && IsEmbeddingWeight(owner.class_name, spec.name)});
   };
   ForEachParameter(tree.root,
                    [&](const std::string& name, const TensorSpec& spec,

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "device_map/module_tree.h"
 
 namespace pretrained {
@@ -16,8 +17,13 @@ struct CountedTensor {
   int64_t element_bytes = 0;
   bool requires_grad = true;
   bool is_buffer = false;
-  bool is_embedding_weight = false;  // The `weight` of a module `Embedding`.
+  bool is_embedding_weight = false;  // See IsEmbeddingWeight().
 };
+
+// Whether a tensor of that name is the table of a module that embeds: of class
+// Embedding, or one that derives from it (OPTLearnedPositionalEmbedding).
+bool IsEmbeddingWeight(absl::string_view class_name,
+                       absl::string_view tensor_name);
 
 // The tensors of a model, each tied parameter once, under its first name.
 std::vector<CountedTensor> CountedTensorsOf(const ModuleTree& tree);

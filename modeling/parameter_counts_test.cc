@@ -55,6 +55,9 @@ TEST(ParameterCountsTest, EmbeddingsAreTheWeightsOfEmbeddingModules) {
   for (const CountedTensor& tensor : tensors) {
     EXPECT_EQ(tensor.is_embedding_weight, tensor.name == "embed.weight");
   }
+  EXPECT_TRUE(IsEmbeddingWeight("OPTLearnedPositionalEmbedding", "weight"));
+  EXPECT_FALSE(IsEmbeddingWeight("BertEmbeddings", "weight"));
+  EXPECT_FALSE(IsEmbeddingWeight("Embedding", "bias"));
 }
 
 TEST(ParameterCountsTest, FrozenParametersAreNotTrainable) {

@@ -15,7 +15,6 @@
 #include "absl/log/absl_check.h"
 #include "absl/log/absl_log.h"
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "device_map/module_tree.h"
@@ -144,15 +143,15 @@ std::vector<CountedTensor> PretrainedModel::CountedTensors() {
   absl::flat_hash_set<c10::TensorImpl*> seen;
   for (const NamedSlot& slot : TensorSlots()) {
     if (!seen.insert(slot.tensor.unsafeGetTensorImpl()).second) continue;
-    const bool is_weight = absl::EndsWith(slot.name, ".weight");
     counted.push_back(
         {.name = slot.name,
          .num_elements = slot.tensor.numel(),
          .element_bytes = static_cast<int64_t>(slot.tensor.element_size()),
          .requires_grad = slot.tensor.requires_grad(),
          .is_buffer = slot.is_buffer,
-         .is_embedding_weight = !slot.is_buffer && is_weight &&
-                                slot.owner->class_name() == "Embedding"});
+         .is_embedding_weight =
+             !slot.is_buffer &&
+             IsEmbeddingWeight(slot.owner->class_name(), LastPart(slot.name))});
   }
   return counted;
 }
