@@ -11,6 +11,7 @@
 namespace pretrained {
 namespace {
 
+// What is saved has the name of today.
 void TakeOldName(nlohmann::ordered_json& attributes) {
   const auto old = attributes.find("n_embed");
   if (old == attributes.end()) return;
@@ -18,9 +19,11 @@ void TakeOldName(nlohmann::ordered_json& attributes) {
   attributes.erase("n_embed");
 }
 
-void ReadSizes(ConfigReader& reader, BloomConfig& bloom) {
+void ReadSizes(ConfigReader& reader, const PretrainedConfig& config,
+               BloomConfig& bloom) {
   reader.Size("vocab_size", bloom.vocab_size);
-  reader.Size("hidden_size", bloom.hidden_size);
+  reader.Size(config.Get("n_embed").is_null() ? "hidden_size" : "n_embed",
+              bloom.hidden_size);
   reader.Size("n_layer", bloom.n_layer, 0);
   reader.Size("n_head", bloom.n_head);
   reader.Size("pretraining_tp", bloom.pretraining_tp);
@@ -80,7 +83,7 @@ const ConfigClass& BloomConfigClass() {
 absl::StatusOr<BloomConfig> BloomConfig::From(const PretrainedConfig& config) {
   BloomConfig bloom;
   ConfigReader reader(config);
-  ReadSizes(reader, bloom);
+  ReadSizes(reader, config, bloom);
   ReadOptions(reader, config, bloom);
   if (!config.Get("problem_type").is_null()) {
     reader.OneOf("problem_type", bloom.problem_type,

@@ -62,8 +62,7 @@ TEST(OPTLayoutTest, AConfigThatMakesNoModelMakesNoLayout) {
 TEST(OPTLayoutTest, LinkingItRegistersItAndNothingElse) {
   EXPECT_THAT(KnownLayouts(),
               ElementsAre("OPTForCausalLM", "OPTForQuestionAnswering",
-                          "OPTForSequenceClassification",
-                          "OPTForTokenClassification", "OPTModel"));
+                          "OPTForSequenceClassification", "OPTModel"));
   EXPECT_THAT(FindLayout("OPTModel"), IsOkAndHolds(&OPTModelLayoutClass()));
   EXPECT_THAT(FindConfigClass("opt"), IsOkAndHolds(&OPTConfigClass()));
 }
