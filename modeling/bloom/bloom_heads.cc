@@ -1,4 +1,4 @@
-#include "modeling/gpt_neox/bloom_heads.h"
+#include "modeling/bloom/bloom_heads.h"
 
 #include <memory>
 #include <utility>
