@@ -73,7 +73,8 @@ TEST(RobertaModelTest, RefusesWhatThePeerRefuses) {
        {"classify_label_beyond", "labels: holds 3"},
        {"choose_of_two_dimensions", "[batch, choices, tokens] is expected"},
        {"choose_label_beyond", "labels: holds 3"},
-       {"answer_of_three_labels", "is 3, but 2 is expected"},
+       {"answer_of_three_labels",
+        "'qa_outputs.weight': [2, 16] in the checkpoint"},
        {"heads_do_not_divide", "a multiple of the 3 attention heads"},
        {"unknown_activation", "'hidden_act' is \"swoosh\""},
        {"padding_beyond_the_positions", "'pad_token_id' is 14"}});
