@@ -1,9 +1,10 @@
 #include "modeling/bert/bert_lm_heads.h"
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 
-#include "ATen/core/Tensor.h"
+#include "ATen/ATen.h"
 #include "absl/log/absl_log.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -11,6 +12,7 @@
 #include "modeling/auto_model.h"
 #include "modeling/bert/bert_heads_layout.h"
 #include "modeling/catch_torch.h"
+#include "modeling/last_token.h"
 #include "modeling/losses.h"
 #include "modeling/named_inputs.h"
 
@@ -138,7 +140,8 @@ absl::StatusOr<HeadOutput> BertLMHeadModel::Forward(
     absl::StatusOr<BertModelOutput> base =
         Encode(BertInputSet::kAll, inputs, base_options);
     if (!base.ok()) return base.status();
-    HeadOutput output{.logits = (*predictions_)(base->last_hidden_state),
+    HeadOutput output{.logits = (*predictions_)(
+                          StatesForLogits(base->last_hidden_state, options)),
                       .past_key_values = std::move(base->past_key_values),
                       .hidden_states = std::move(base->hidden_states),
                       .attentions = std::move(base->attentions),
@@ -178,7 +181,8 @@ absl::StatusOr<HeadOutput> BertForMaskedLM::Forward(
     absl::StatusOr<BertModelOutput> base =
         Encode(BertInputSet::kEncoderStates, inputs, options);
     if (!base.ok()) return base.status();
-    const at::Tensor logits = (*predictions_)(base->last_hidden_state);
+    const at::Tensor logits =
+        (*predictions_)(StatesForLogits(base->last_hidden_state, options));
     HeadOutput output = MakeHeadOutput(logits, *std::move(base));
     if (!inputs.labels.defined()) return output;
     absl::StatusOr<at::Tensor> loss = TokenLoss(output.logits, inputs.labels);
@@ -191,6 +195,29 @@ absl::StatusOr<HeadOutput> BertForMaskedLM::Forward(
 absl::StatusOr<ModelOutput> BertForMaskedLM::Call(
     const NamedTensors& inputs, const ForwardOptions& options) {
   return CallBertHead(*this, BertInputSet::kEncoderStates, inputs, options);
+}
+
+absl::StatusOr<NamedTensors> BertForMaskedLM::PrepareInputsForGeneration(
+    const GenerationStep& step) const {
+  if (!bert_config().pad_token_id.has_value()) {
+    return config().BadValue(
+        "pad_token_id",
+        "an id is expected, which BertForMaskedLM predicts "
+        "each next token in the place of");
+  }
+  absl::StatusOr<NamedTensors> inputs =
+      BertHeadModel::PrepareInputsForGeneration(step);
+  if (!inputs.ok()) return inputs;
+  const at::Tensor& ids = step.input_ids;
+  const int64_t rows = ids.size(0);
+  const at::Tensor mask =
+      step.attention_mask.defined() ? step.attention_mask : at::ones_like(ids);
+  (*inputs)["input_ids"] = at::cat(
+      {ids, at::full({rows, 1}, *bert_config().pad_token_id, ids.options())},
+      1);
+  (*inputs)["attention_mask"] =
+      at::cat({mask, at::zeros({rows, 1}, mask.options())}, 1);
+  return inputs;
 }
 
 const ModelClass& BertForPreTraining::Class() {
