@@ -88,10 +88,18 @@ KeyValueStore::Layer& KeyValueStore::layer(size_t index) {
 }
 
 void KeyValueStore::SelectRows(const at::Tensor& rows, KeyValueCache& views) {
-  for (size_t i = 0; i < std::min(views.size(), layers_.size()); ++i) {
-    Layer& layer = *layers_[i];
-    views[i][0] = layer.Select(layer.key_, rows);
-    views[i][1] = layer.Select(layer.value_, rows);
+  for (size_t i = 0; i < views.size(); ++i) {
+    const bool is_stored =
+        i < layers_.size() && layers_[i]->key_.all.defined() &&
+        views[i][0].data_ptr() == layers_[i]->key_.all.data_ptr();
+    if (is_stored) {
+      views[i][0] = layers_[i]->Select(layers_[i]->key_, rows);
+      views[i][1] = layers_[i]->Select(layers_[i]->value_, rows);
+    } else {
+      for (size_t n = 0; n < 2; ++n) {
+        views[i][n] = views[i][n].index_select(0, rows);
+      }
+    }
   }
 }
 

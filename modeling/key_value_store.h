@@ -69,8 +69,9 @@ class KeyValueStore {
 
   // Keeps, and repeats, rows: row i becomes what row rows[i] was.
   //   rows   [new rows] of int64
-  //   views  what the model returned last; becomes what to give it next. Its
-  //          tensors of cross-attention are left as they are.
+  //   views  what the model returned last; becomes what to give it next.
+  //          Tensors of a model that makes no use of a store are copied; those
+  //          of cross-attention, the third and fourth, are left as they are.
   void SelectRows(const at::Tensor& rows, KeyValueCache& views);
 
  private:
