@@ -167,9 +167,8 @@ void DecodingState::Expand(int64_t times, StepOutput& step) {
 }
 
 void DecodingState::Advance(const at::Tensor& rows, const at::Tensor& tokens) {
-  const bool stay =
-      !rows.defined() ||
-      at::equal(rows, at::arange(rows.size(0), rows.options()));
+  const bool stay = !rows.defined() ||
+                    at::equal(rows, at::arange(rows.size(0), rows.options()));
   // What else has rows is of the prompt, or the same for all.
   const at::Tensor texts = stay ? ids_ : ids_.index_select(0, rows);
   ids_ = at::cat({texts, tokens.unsqueeze(1)}, 1);

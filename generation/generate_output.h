@@ -1,6 +1,7 @@
 #ifndef PRETRAINED_GENERATION_GENERATE_OUTPUT_H_
 #define PRETRAINED_GENERATION_GENERATE_OUTPUT_H_
 
+#include <cstdint>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
@@ -15,6 +16,8 @@ struct GenerateOutput {
   // [n, tokens] of int64: prompts (of a model with an encoder: what the decoder
   // starts with) and what follows; pad_token_id after the end.
   at::Tensor sequences;
+  // How many of them are new, padding after the end of some included.
+  int64_t new_tokens = 0;
   // Of beams: [n], the sum of log probabilities over the length to the power of
   // length_penalty.
   at::Tensor sequences_scores;

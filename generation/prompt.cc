@@ -43,9 +43,9 @@ absl::Status CheckNames(const PretrainedModel& model,
   }
   for (const auto& [name, tensor] : inputs) {
     if (!absl::c_linear_search(known, name)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          model.class_name(), " does not generate from an input '", name,
-          "'; it takes: ", absl::StrJoin(known, ", ")));
+      return absl::InvalidArgumentError(
+          absl::StrCat(model.class_name(), " does not generate from an input '",
+                       name, "'; it takes: ", absl::StrJoin(known, ", ")));
     }
   }
   return absl::OkStatus();
@@ -187,16 +187,16 @@ absl::Status StartDecoder(const PretrainedModel& model,
     if (!ids.ok()) return ids.status();
     if (ids->size(0) != rows) {
       return BadShape("decoder_input_ids", *ids,
-                      absl::StrCat(rows, " rows, as the encoder's input has, "
-                                         "are expected"));
+                      absl::StrCat(rows,
+                                   " rows, as the encoder's input has, "
+                                   "are expected"));
     }
     const bool starts = !ids->select(1, 0).ne(**start).all().item().toBool();
     prompt.input_ids = starts ? *ids : at::cat({first, *ids}, 1);
     const auto mask = prompt.others.find(kDecoderMask);
     if (mask != prompt.others.end() && !starts) {
-      mask->second =
-          at::cat({at::ones_like(mask->second.narrow(1, 0, 1)), mask->second},
-                  1);
+      mask->second = at::cat(
+          {at::ones_like(mask->second.narrow(1, 0, 1)), mask->second}, 1);
     }
   }
   const auto mask = prompt.others.find(kDecoderMask);
@@ -225,15 +225,15 @@ absl::StatusOr<Prompt> EncoderDecoderPrompt(PretrainedModel& model,
                       "[rows, tokens, hidden size] is expected");
     }
   } else {
-    absl::StatusOr<at::Tensor> checked =
-        ids != nullptr ? CheckedIds("input_ids", *ids)
-                       : BosIds(model, inputs, config);
+    absl::StatusOr<at::Tensor> checked = ids != nullptr
+                                             ? CheckedIds("input_ids", *ids)
+                                             : BosIds(model, inputs, config);
     if (!checked.ok()) return checked.status();
     main = prompt.encoder_input_ids = *checked;
   }
   const int64_t rows = main.size(0);
-  absl::StatusOr<at::Tensor> mask = CheckedMask(
-      "attention_mask", prompt.attention_mask, rows, main.size(1));
+  absl::StatusOr<at::Tensor> mask =
+      CheckedMask("attention_mask", prompt.attention_mask, rows, main.size(1));
   if (mask.ok() && !prompt.attention_mask.defined() && main.dim() == 2) {
     mask = GuessedMask(main, config);
   }
@@ -245,8 +245,8 @@ absl::StatusOr<Prompt> EncoderDecoderPrompt(PretrainedModel& model,
     prompt.encoder_outputs.last_hidden_state = *states;
     return prompt;
   }
-  absl::StatusOr<BaseModelOutput> encoded = model.EncodeForGeneration(
-      EncoderInputs(prompt, prompt.others), options);
+  absl::StatusOr<BaseModelOutput> encoded =
+      model.EncodeForGeneration(EncoderInputs(prompt, prompt.others), options);
   if (!encoded.ok()) return encoded.status();
   prompt.encoder_outputs = *std::move(encoded);
   prompt.others.erase(kEmbeds);
@@ -267,9 +267,9 @@ absl::StatusOr<Prompt> DecoderPrompt(const PretrainedModel& model,
   if (embeds != nullptr &&
       (embeds->dim() != 3 || embeds->size(0) != ids->size(0) ||
        embeds->numel() == 0)) {
-    return BadShape(kEmbeds, *embeds,
-                    absl::StrCat("[", ids->size(0),
-                                 ", tokens, hidden size] is expected"));
+    return BadShape(
+        kEmbeds, *embeds,
+        absl::StrCat("[", ids->size(0), ", tokens, hidden size] is expected"));
   }
   const int64_t tokens = embeds != nullptr ? embeds->size(1) : ids->size(1);
   absl::StatusOr<at::Tensor> mask = CheckedMask(

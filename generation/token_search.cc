@@ -58,8 +58,8 @@ absl::Status SearchTokens(const SearchOptions& options, DecodingState& state,
     at::Tensor tokens = Choose(options, scores);
     if (!settings.eos_token_ids.empty()) {
       // There is one: eos_token_id, if nothing else.
-      tokens = tokens.masked_fill(unfinished.logical_not(),
-                                  *settings.pad_token_id);
+      tokens =
+          tokens.masked_fill(unfinished.logical_not(), *settings.pad_token_id);
     }
     state.Advance(at::Tensor(), tokens);
     if (options.on_tokens != nullptr) {
@@ -69,8 +69,8 @@ absl::Status SearchTokens(const SearchOptions& options, DecodingState& state,
     for (const int64_t eos : settings.eos_token_ids) {
       unfinished = unfinished.logical_and(tokens.ne(eos));
     }
-    const bool all_ended = !settings.eos_token_ids.empty() &&
-                           !unfinished.any().item().toBool();
+    const bool all_ended =
+        !settings.eos_token_ids.empty() && !unfinished.any().item().toBool();
     if (options.stop(state.ids(), scores) || all_ended) break;
   }
   output.sequences = state.ids();
