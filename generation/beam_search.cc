@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cstdint>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -7,47 +9,66 @@
 #include "absl/status/statusor.h"
 #include "generation/beam_search_scorer.h"
 #include "generation/search.h"
+#include "nlohmann/json.hpp"
 
 namespace pretrained {
 namespace {
 
-// Beams of a prompt that stand on no text of their own yet are as good as none.
+// The score of beams that stand on no text of their own yet.
 constexpr double kNoBeam = -1e9;
 
-// Candidates for the next token of each prompt's beams, the best ones first.
+// Candidates for the next tokens of each prompt's beams, the best ones first.
 struct Candidates {
-  at::Tensor scores;  // [batch, candidates]
-  at::Tensor tokens;
-  at::Tensor beams;  // Which beam of the prompt's each goes on from.
+  at::Tensor scores;   // [batch, candidates]
+  at::Tensor tokens;   // Likewise.
+  at::Tensor indices;  // Which of the beams each goes on from.
 };
 
-// One beam search, step by step. Rows: batch * num_beams, a prompt's in a row.
+absl::StatusOr<BeamSearchOptions> ScorerOptions(
+    const GenerationSettings& settings, int64_t batch) {
+  BeamSearchOptions options{
+      .batch_size = batch,
+      .num_beams = settings.num_beams,
+      .num_beam_hyps_to_keep = settings.num_return_sequences,
+      .max_length = settings.max_length,
+      .pad_token_id = settings.pad_token_id,
+      .eos_token_ids = settings.eos_token_ids};
+  if (settings.mode == GenerationMode::kBeamGroups) {
+    options.num_beam_groups = settings.num_beam_groups;
+  }
+  absl::StatusOr<double> penalty = settings.config.GetDouble("length_penalty");
+  if (!penalty.ok()) return penalty.status();
+  options.length_penalty = *penalty;
+  const nlohmann::ordered_json& early = settings.config.Get("early_stopping");
+  options.early_stopping = early == "never" ? EarlyStopping::kNever
+                           : early == true  ? EarlyStopping::kYes
+                                            : EarlyStopping::kNo;
+  return options;
+}
+
+// One search. Rows: batch * num_beams, a prompt's one after the other.
 class BeamSearch {
  public:
-  BeamSearch(const SearchOptions& options, DecodingState& state, int64_t batch)
+  BeamSearch(const SearchOptions& options, const BeamSearchOptions& of_scorer,
+             DecodingState& state)
       : options_(options),
         settings_(options.settings),
         state_(state),
-        batch_(batch),
-        groups_(settings_.mode == GenerationMode::kBeamGroups
-                    ? settings_.num_beam_groups
-                    : 1),
-        group_size_(settings_.num_beams / groups_) {}
+        batch_(of_scorer.batch_size),
+        groups_(of_scorer.num_beam_groups),
+        group_size_(of_scorer.num_beams / groups_),
+        scorer_(of_scorer) {}
 
   absl::Status Run(GenerateOutput& output);
 
  private:
-  int64_t rows() const { return batch_ * settings_.num_beams; }
-  // Rows of group `group`, [batch * group_size].
-  at::Tensor RowsOfGroup(int64_t group) const;
-  // Chooses the next tokens and puts them in `tokens_`, and the rows that they
-  // go on from in `from_`. Returns the processed scores.
-  absl::StatusOr<at::Tensor> Choose(const at::Tensor& logits);
-  absl::StatusOr<at::Tensor> ChooseInGroup(const at::Tensor& logits,
-                                           int64_t group);
-  // Of scores [batch * group_size, vocabulary].
-  Candidates Best(const at::Tensor& scores) const;
-  Candidates Drawn(const at::Tensor& scores) const;
+  // Rows of a group, [batch * group size].
+  at::Tensor RowsOf(int64_t group) const;
+  // Chooses how each row of a group goes on: `next_`, `from_`, `beam_scores_`.
+  // Returns the group's processed scores.
+  absl::StatusOr<at::Tensor> Choose(const at::Tensor& logits, int64_t group);
+  absl::StatusOr<Candidates> FindCandidates(const at::Tensor& ids,
+                                            at::Tensor scores) const;
 
   const SearchOptions& options_;
   const GenerationSettings& settings_;
@@ -55,11 +76,140 @@ class BeamSearch {
   const int64_t batch_;
   const int64_t groups_;
   const int64_t group_size_;
-  std::vector<BeamSearchScorer> scorer_;
+  BeamSearchScorer scorer_;
   at::Tensor beam_scores_;  // [rows] of float32
-  at::Tensor tokens_;       // [rows]
-  at::Tensor from_;         // [rows]
+  at::Tensor next_;         // Tokens, [rows].
+  at::Tensor from_;         // Rows, [rows].
+  // Where each row's tokens came from; only with output_scores.
+  std::vector<std::vector<int64_t>> trails_;
 };
 
+at::Tensor BeamSearch::RowsOf(int64_t group) const {
+  return at::arange(batch_ * groups_ * group_size_, at::dtype(at::kLong))
+      .reshape({batch_, groups_, group_size_})
+      .select(1, group)
+      .flatten();
+}
+
+absl::StatusOr<Candidates> BeamSearch::FindCandidates(const at::Tensor& ids,
+                                                      at::Tensor scores) const {
+  if (settings_.mode == GenerationMode::kBeamSample && options_.warp) {
+    absl::StatusOr<at::Tensor> warped = options_.warp(ids, std::move(scores));
+    if (!warped.ok()) return warped.status();
+    scores = *std::move(warped);
+  }
+  const int64_t vocabulary = scores.size(1);
+  const at::Tensor flat = scores.reshape({batch_, -1});
+  Candidates found;
+  if (settings_.mode == GenerationMode::kBeamSample) {
+    const at::Tensor drawn =
+        at::multinomial(at::softmax(flat, -1), 2 * group_size_,
+                        /*replacement=*/false, options_.generator);
+    const auto [sorted, order] =
+        at::sort(flat.gather(-1, drawn), /*dim=*/1, /*descending=*/true);
+    found.scores = sorted;
+    found.tokens = drawn.gather(-1, order);
+  } else {
+    // Enough that each beam has one that ends no text.
+    const int64_t eos = static_cast<int64_t>(settings_.eos_token_ids.size());
+    std::tie(found.scores, found.tokens) =
+        at::topk(flat, std::max<int64_t>(2, 1 + eos) * group_size_, 1);
+  }
+  found.indices = at::div(found.tokens, vocabulary, "floor");
+  found.tokens = found.tokens.remainder(vocabulary);
+  return found;
+}
+
+absl::StatusOr<at::Tensor> BeamSearch::Choose(const at::Tensor& logits,
+                                              int64_t group) {
+  const bool all = groups_ == 1;
+  const at::Tensor rows = all ? at::Tensor() : RowsOf(group);
+  const auto of_group = [&](const at::Tensor& x) {
+    return all ? x : x.index_select(0, rows);
+  };
+  const at::Tensor ids = of_group(state_.ids());
+  at::Tensor processed = at::log_softmax(of_group(logits), -1);
+  if (options_.process != nullptr) {
+    absl::StatusOr<at::Tensor> changed =
+        options_.process(ids, std::move(processed));
+    if (!changed.ok()) return changed.status();
+    processed = *std::move(changed);
+  }
+  absl::StatusOr<Candidates> found =
+      FindCandidates(ids, processed + of_group(beam_scores_).unsqueeze(1));
+  if (!found.ok()) return found.status();
+  absl::StatusOr<NextBeams> beams =
+      scorer_.Process(ids, found->scores, found->tokens, found->indices, group,
+                      trails_.empty() ? nullptr : &trails_);
+  if (!beams.ok()) return beams.status();
+  if (all) {
+    beam_scores_ = beams->scores;
+    next_ = beams->tokens;
+    from_ = beams->indices;
+  } else {
+    beam_scores_.index_copy_(0, rows, beams->scores);
+    next_.index_copy_(0, rows, beams->tokens);
+    from_.index_copy_(0, rows, rows.index_select(0, beams->indices));
+  }
+  return processed;
+}
+
+absl::Status BeamSearch::Run(GenerateOutput& output) {
+  const int64_t rows = batch_ * settings_.num_beams;
+  beam_scores_ = at::full({batch_, groups_, group_size_}, kNoBeam, at::kFloat);
+  beam_scores_.select(2, 0).fill_(0);
+  beam_scores_ = beam_scores_.flatten();
+  if (settings_.output_scores && groups_ == 1) trails_.resize(rows);
+  bool is_first = true;
+  while (true) {
+    absl::StatusOr<StepOutput> step = state_.Step();
+    if (!step.ok()) return step.status();
+    if (std::exchange(is_first, false)) {
+      state_.Expand(settings_.num_beams, *step);
+    }
+    next_ = at::zeros({rows}, at::kLong);
+    from_ = at::zeros({rows}, at::kLong);
+    at::Tensor scores;  // Processed ones of all groups.
+    for (int64_t group = 0; group < groups_; ++group) {
+      absl::StatusOr<at::Tensor> processed = Choose(step->logits, group);
+      if (!processed.ok()) return processed.status();
+      if (groups_ == 1) {
+        scores = *processed;
+      } else if (settings_.output_scores) {
+        if (!scores.defined()) scores = at::zeros_like(step->logits);
+        scores.index_copy_(0, RowsOf(group), processed->to(scores.dtype()));
+      }
+    }
+    Record(settings_, scores, *std::move(step), output);
+    if (!trails_.empty()) {
+      std::vector<std::vector<int64_t>> moved;
+      const auto from = from_.accessor<int64_t, 1>();
+      for (int64_t i = 0; i < rows; ++i) {
+        moved.push_back(trails_[from[i]]);
+        moved.back().push_back(from[i]);
+      }
+      trails_ = std::move(moved);
+    }
+    state_.Advance(from_, next_);
+    if (scorer_.is_done() || options_.stop(state_.ids(), scores)) break;
+  }
+  absl::StatusOr<FoundTexts> found = scorer_.Finalize(
+      state_.ids(), beam_scores_, trails_.empty() ? nullptr : &trails_);
+  if (!found.ok()) return found.status();
+  output.sequences = std::move(found->sequences);
+  output.sequences_scores = std::move(found->scores);
+  output.beam_indices = std::move(found->beam_indices);
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+absl::Status SearchBeams(const SearchOptions& options, DecodingState& state,
+                         GenerateOutput& output) {
+  absl::StatusOr<BeamSearchOptions> of_scorer =
+      ScorerOptions(options.settings, state.ids().size(0));
+  if (!of_scorer.ok()) return of_scorer.status();
+  return BeamSearch(options, *of_scorer, state).Run(output);
+}
+
 }  // namespace pretrained
