@@ -24,9 +24,14 @@ struct Candidates {
   at::Tensor indices;  // Which of the beams each goes on from.
 };
 
-absl::StatusOr<BeamSearchOptions> ScorerOptions(
+struct OptionsWithDiversity : BeamSearchOptions {
+  double diversity_penalty = 0.0;
+};
+
+absl::StatusOr<OptionsWithDiversity> ScorerOptions(
     const GenerationSettings& settings, int64_t batch) {
-  BeamSearchOptions options{
+  OptionsWithDiversity options;
+  static_cast<BeamSearchOptions&>(options) = {
       .batch_size = batch,
       .num_beams = settings.num_beams,
       .num_beam_hyps_to_keep = settings.num_return_sequences,
@@ -39,6 +44,10 @@ absl::StatusOr<BeamSearchOptions> ScorerOptions(
   absl::StatusOr<double> penalty = settings.config.GetDouble("length_penalty");
   if (!penalty.ok()) return penalty.status();
   options.length_penalty = *penalty;
+  absl::StatusOr<double> diversity =
+      settings.config.GetDouble("diversity_penalty");
+  if (!diversity.ok()) return diversity.status();
+  options.diversity_penalty = *diversity;
   const nlohmann::ordered_json& early = settings.config.Get("early_stopping");
   options.early_stopping = early == "never" ? EarlyStopping::kNever
                            : early == true  ? EarlyStopping::kYes
@@ -49,14 +58,15 @@ absl::StatusOr<BeamSearchOptions> ScorerOptions(
 // One search. Rows: batch * num_beams, a prompt's one after the other.
 class BeamSearch {
  public:
-  BeamSearch(const SearchOptions& options, const BeamSearchOptions& of_scorer,
-             DecodingState& state)
+  BeamSearch(const SearchOptions& options,
+             const OptionsWithDiversity& of_scorer, DecodingState& state)
       : options_(options),
         settings_(options.settings),
         state_(state),
         batch_(of_scorer.batch_size),
         groups_(of_scorer.num_beam_groups),
         group_size_(of_scorer.num_beams / groups_),
+        diversity_penalty_(of_scorer.diversity_penalty),
         scorer_(of_scorer) {}
 
   absl::Status Run(GenerateOutput& output);
@@ -64,6 +74,10 @@ class BeamSearch {
  private:
   // Rows of a group, [batch * group size].
   at::Tensor RowsOf(int64_t group) const;
+  // Scores less what the config's diversity_penalty takes off tokens for each
+  // beam of an earlier group that chose them.
+  // Matches: transformers 4.34 `HammingDiversityLogitsProcessor`.
+  at::Tensor Diversified(const at::Tensor& scores, int64_t group) const;
   // Chooses how each row of a group goes on: `next_`, `from_`, `beam_scores_`.
   // Returns the group's processed scores.
   absl::StatusOr<at::Tensor> Choose(const at::Tensor& logits, int64_t group);
@@ -76,6 +90,7 @@ class BeamSearch {
   const int64_t batch_;
   const int64_t groups_;
   const int64_t group_size_;
+  const double diversity_penalty_;
   BeamSearchScorer scorer_;
   at::Tensor beam_scores_;  // [rows] of float32
   at::Tensor next_;         // Tokens, [rows].
@@ -89,6 +104,18 @@ at::Tensor BeamSearch::RowsOf(int64_t group) const {
       .reshape({batch_, groups_, group_size_})
       .select(1, group)
       .flatten();
+}
+
+at::Tensor BeamSearch::Diversified(const at::Tensor& scores,
+                                   int64_t group) const {
+  const int64_t vocabulary = scores.size(1);
+  const at::Tensor chosen =
+      next_.reshape({batch_, -1}).narrow(1, 0, group * group_size_);
+  const at::Tensor frequencies =
+      at::zeros({batch_, vocabulary}, at::kLong)
+          .scatter_add(1, chosen, at::ones_like(chosen));
+  return scores -
+         diversity_penalty_ * frequencies.repeat_interleave(group_size_, 0);
 }
 
 absl::StatusOr<Candidates> BeamSearch::FindCandidates(const at::Tensor& ids,
@@ -129,6 +156,7 @@ absl::StatusOr<at::Tensor> BeamSearch::Choose(const at::Tensor& logits,
   };
   const at::Tensor ids = of_group(state_.ids());
   at::Tensor processed = at::log_softmax(of_group(logits), -1);
+  if (group > 0) processed = Diversified(processed, group);
   if (options_.process != nullptr) {
     absl::StatusOr<at::Tensor> changed =
         options_.process(ids, std::move(processed));
@@ -206,7 +234,7 @@ absl::Status BeamSearch::Run(GenerateOutput& output) {
 
 absl::Status SearchBeams(const SearchOptions& options, DecodingState& state,
                          GenerateOutput& output) {
-  absl::StatusOr<BeamSearchOptions> of_scorer =
+  absl::StatusOr<OptionsWithDiversity> of_scorer =
       ScorerOptions(options.settings, state.ids().size(0));
   if (!of_scorer.ok()) return of_scorer.status();
   return BeamSearch(options, *of_scorer, state).Run(output);

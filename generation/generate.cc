@@ -103,6 +103,19 @@ absl::StatusOr<GenerateOutput> GenerateInInferenceMode(
   if (options.seed.has_value()) {
     search.generator = at::detail::createCPUGenerator(*options.seed);
   }
+  search.stop = [&](const at::Tensor& ids, const at::Tensor& scores) {
+    return ids.size(1) >= settings->max_length;
+  };
+  DecodingState state(model, *std::move(prompt),
+                      {.max_length = settings->max_length,
+                       .use_cache = settings->use_cache,
+                       .output_hidden_states = settings->output_hidden_states,
+                       .output_attentions = settings->output_attentions,
+                       .pad_outside_vocabulary = *pad_outside});
+  status = settings->num_beams > 1 ? SearchBeams(search, state, output)
+                                   : SearchTokens(search, state, output);
+  if (!status.ok()) return status;
+  output.new_tokens = output.sequences.size(1) - prompt_length;
   return output;
 }
 

@@ -29,8 +29,9 @@ struct GenerateOptions {
   // After those that the settings ask for.
   std::vector<std::shared_ptr<LogitsProcessor>> logits_processor;
   std::vector<std::shared_ptr<StoppingCriteria>> stopping_criteria;
-  // Which tokens may follow a text; see PrefixConstrainedLogitsProcessor.
-  PrefixAllowedTokensFn prefix_allowed_tokens_fn;
+  // Which tokens may follow a text [tokens], for the prompt of that number.
+  std::function<std::vector<int64_t>(int64_t prompt, const at::Tensor& ids)>
+      prefix_allowed_tokens_fn;
   // Called with each step's new ids, [texts] of int64, on the CPU; an error
   // ends the generation, and is returned. Not with beams, which may yet change
   // what they began with: kInvalidArgument.

@@ -20,7 +20,6 @@
 #include "absl/strings/string_view.h"
 #include "benchmark/benchmark.h"
 #include "generation/generate.h"
-#include "modeling/auto_model.h"
 #include "modeling/from_pretrained.h"
 #include "modeling/gpt2/gpt2_config.h"
 #include "modeling/gpt2/gpt2_heads.h"

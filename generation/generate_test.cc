@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ATen/ATen.h"
-#include "absl/log/log.h"
+#include "absl/base/log_severity.h"
 #include "absl/log/scoped_mock_log.h"
 #include "absl/status/status.h"
 #include "absl/status/status_matchers.h"
