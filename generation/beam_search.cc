@@ -8,8 +8,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "generation/beam_search_scorer.h"
+#include "generation/processors_from_config.h"
+#include "generation/sampling.h"
 #include "generation/search.h"
-#include "nlohmann/json.hpp"
 
 namespace pretrained {
 namespace {
@@ -24,79 +25,61 @@ struct Candidates {
   at::Tensor indices;  // Which of the beams each goes on from.
 };
 
-struct OptionsWithDiversity : BeamSearchOptions {
-  double diversity_penalty = 0.0;
-};
-
-absl::StatusOr<OptionsWithDiversity> ScorerOptions(
+absl::StatusOr<BeamSearchOptions> ScorerOptions(
     const GenerationSettings& settings, int64_t batch) {
-  OptionsWithDiversity options;
-  static_cast<BeamSearchOptions&>(options) = {
+  BeamSearchOptions options{
       .batch_size = batch,
       .num_beams = settings.num_beams,
+      .early_stopping = EarlyStoppingOf(settings.config),
       .num_beam_hyps_to_keep = settings.num_return_sequences,
-      .max_length = settings.max_length,
-      .pad_token_id = settings.pad_token_id,
-      .eos_token_ids = settings.eos_token_ids};
+      .max_length = settings.max_length};
   if (settings.mode == GenerationMode::kBeamGroups) {
     options.num_beam_groups = settings.num_beam_groups;
   }
   absl::StatusOr<double> penalty = settings.config.GetDouble("length_penalty");
   if (!penalty.ok()) return penalty.status();
   options.length_penalty = *penalty;
-  absl::StatusOr<double> diversity =
-      settings.config.GetDouble("diversity_penalty");
-  if (!diversity.ok()) return diversity.status();
-  options.diversity_penalty = *diversity;
-  const nlohmann::ordered_json& early = settings.config.Get("early_stopping");
-  options.early_stopping = early == "never" ? EarlyStopping::kNever
-                           : early == true  ? EarlyStopping::kYes
-                                            : EarlyStopping::kNo;
   return options;
 }
 
 // One search. Rows: batch * num_beams, a prompt's one after the other.
 class BeamSearch {
  public:
-  BeamSearch(const SearchOptions& options,
-             const OptionsWithDiversity& of_scorer, DecodingState& state)
+  BeamSearch(SearchOptions& options, const BeamSearchOptions& of_scorer,
+             BeamSearchScorer scorer, DecodingState& state)
       : options_(options),
         settings_(options.settings),
         state_(state),
         batch_(of_scorer.batch_size),
         groups_(of_scorer.num_beam_groups),
         group_size_(of_scorer.num_beams / groups_),
-        diversity_penalty_(of_scorer.diversity_penalty),
-        scorer_(of_scorer) {}
+        tokens_{settings_.pad_token_id, settings_.eos_token_ids},
+        scorer_(std::move(scorer)) {}
 
   absl::Status Run(GenerateOutput& output);
 
  private:
   // Rows of a group, [batch * group size].
   at::Tensor RowsOf(int64_t group) const;
-  // Scores less what the config's diversity_penalty takes off tokens for each
-  // beam of an earlier group that chose them.
-  // Matches: transformers 4.34 `HammingDiversityLogitsProcessor`.
-  at::Tensor Diversified(const at::Tensor& scores, int64_t group) const;
   // Chooses how each row of a group goes on: `next_`, `from_`, `beam_scores_`.
   // Returns the group's processed scores.
   absl::StatusOr<at::Tensor> Choose(const at::Tensor& logits, int64_t group);
   absl::StatusOr<Candidates> FindCandidates(const at::Tensor& ids,
                                             at::Tensor scores) const;
 
-  const SearchOptions& options_;
+  SearchOptions& options_;
   const GenerationSettings& settings_;
   DecodingState& state_;
   const int64_t batch_;
   const int64_t groups_;
   const int64_t group_size_;
-  const double diversity_penalty_;
+  const BeamTokens tokens_;
   BeamSearchScorer scorer_;
   at::Tensor beam_scores_;  // [rows] of float32
   at::Tensor next_;         // Tokens, [rows].
   at::Tensor from_;         // Rows, [rows].
   // Where each row's tokens came from; only with output_scores.
-  std::vector<std::vector<int64_t>> trails_;
+  BeamIndices trails_;
 };
 
 at::Tensor BeamSearch::RowsOf(int64_t group) const {
@@ -106,22 +89,11 @@ at::Tensor BeamSearch::RowsOf(int64_t group) const {
       .flatten();
 }
 
-at::Tensor BeamSearch::Diversified(const at::Tensor& scores,
-                                   int64_t group) const {
-  const int64_t vocabulary = scores.size(1);
-  const at::Tensor chosen =
-      next_.reshape({batch_, -1}).narrow(1, 0, group * group_size_);
-  const at::Tensor frequencies =
-      at::zeros({batch_, vocabulary}, at::kLong)
-          .scatter_add(1, chosen, at::ones_like(chosen));
-  return scores -
-         diversity_penalty_ * frequencies.repeat_interleave(group_size_, 0);
-}
-
 absl::StatusOr<Candidates> BeamSearch::FindCandidates(const at::Tensor& ids,
                                                       at::Tensor scores) const {
-  if (settings_.mode == GenerationMode::kBeamSample && options_.warp) {
-    absl::StatusOr<at::Tensor> warped = options_.warp(ids, std::move(scores));
+  if (settings_.mode == GenerationMode::kBeamSample) {
+    absl::StatusOr<at::Tensor> warped =
+        options_.warpers.Process(ids, std::move(scores));
     if (!warped.ok()) return warped.status();
     scores = *std::move(warped);
   }
@@ -129,13 +101,13 @@ absl::StatusOr<Candidates> BeamSearch::FindCandidates(const at::Tensor& ids,
   const at::Tensor flat = scores.reshape({batch_, -1});
   Candidates found;
   if (settings_.mode == GenerationMode::kBeamSample) {
-    const at::Tensor drawn =
-        at::multinomial(at::softmax(flat, -1), 2 * group_size_,
-                        /*replacement=*/false, options_.generator);
+    absl::StatusOr<at::Tensor> drawn =
+        SampleFromLogits(flat, 2 * group_size_, options_.generator);
+    if (!drawn.ok()) return drawn.status();
     const auto [sorted, order] =
-        at::sort(flat.gather(-1, drawn), /*dim=*/1, /*descending=*/true);
+        at::sort(flat.gather(-1, *drawn), /*dim=*/1, /*descending=*/true);
     found.scores = sorted;
-    found.tokens = drawn.gather(-1, order);
+    found.tokens = drawn->gather(-1, order);
   } else {
     // Enough that each beam has one that ends no text.
     const int64_t eos = static_cast<int64_t>(settings_.eos_token_ids.size());
@@ -156,28 +128,27 @@ absl::StatusOr<at::Tensor> BeamSearch::Choose(const at::Tensor& logits,
   };
   const at::Tensor ids = of_group(state_.ids());
   at::Tensor processed = at::log_softmax(of_group(logits), -1);
-  if (group > 0) processed = Diversified(processed, group);
-  if (options_.process != nullptr) {
-    absl::StatusOr<at::Tensor> changed =
-        options_.process(ids, std::move(processed));
+  if (!options_.processors.empty()) {
+    absl::StatusOr<at::Tensor> changed = options_.processors.ProcessGroup(
+        ids, std::move(processed), {.current_tokens = next_, .index = group});
     if (!changed.ok()) return changed.status();
     processed = *std::move(changed);
   }
   absl::StatusOr<Candidates> found =
       FindCandidates(ids, processed + of_group(beam_scores_).unsqueeze(1));
   if (!found.ok()) return found.status();
-  absl::StatusOr<NextBeams> beams =
-      scorer_.Process(ids, found->scores, found->tokens, found->indices, group,
-                      trails_.empty() ? nullptr : &trails_);
-  if (!beams.ok()) return beams.status();
+  absl::StatusOr<BeamStep> step =
+      scorer_.Process(ids, found->scores, found->tokens, found->indices,
+                      tokens_, trails_.empty() ? nullptr : &trails_, group);
+  if (!step.ok()) return step.status();
   if (all) {
-    beam_scores_ = beams->scores;
-    next_ = beams->tokens;
-    from_ = beams->indices;
+    beam_scores_ = step->next_beam_scores;
+    next_ = step->next_beam_tokens;
+    from_ = step->next_beam_indices;
   } else {
-    beam_scores_.index_copy_(0, rows, beams->scores);
-    next_.index_copy_(0, rows, beams->tokens);
-    from_.index_copy_(0, rows, rows.index_select(0, beams->indices));
+    beam_scores_.index_copy_(0, rows, step->next_beam_scores);
+    next_.index_copy_(0, rows, step->next_beam_tokens);
+    from_.index_copy_(0, rows, rows.index_select(0, step->next_beam_indices));
   }
   return processed;
 }
@@ -210,7 +181,7 @@ absl::Status BeamSearch::Run(GenerateOutput& output) {
     }
     Record(settings_, scores, *std::move(step), output);
     if (!trails_.empty()) {
-      std::vector<std::vector<int64_t>> moved;
+      BeamIndices moved;
       const auto from = from_.accessor<int64_t, 1>();
       for (int64_t i = 0; i < rows; ++i) {
         moved.push_back(trails_[from[i]]);
@@ -219,25 +190,30 @@ absl::Status BeamSearch::Run(GenerateOutput& output) {
       trails_ = std::move(moved);
     }
     state_.Advance(from_, next_);
-    if (scorer_.is_done() || options_.stop(state_.ids(), scores)) break;
+    if (scorer_.is_done() || options_.criteria.ShouldStop(state_.ids(), scores))
+      break;
   }
-  absl::StatusOr<FoundTexts> found = scorer_.Finalize(
-      state_.ids(), beam_scores_, trails_.empty() ? nullptr : &trails_);
+  absl::StatusOr<BeamResult> found = scorer_.Finalize(
+      state_.ids(), beam_scores_, options_.criteria.max_length(), tokens_,
+      trails_.empty() ? nullptr : &trails_);
   if (!found.ok()) return found.status();
   output.sequences = std::move(found->sequences);
-  output.sequences_scores = std::move(found->scores);
+  output.sequences_scores = std::move(found->sequence_scores);
   output.beam_indices = std::move(found->beam_indices);
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::Status SearchBeams(const SearchOptions& options, DecodingState& state,
+absl::Status SearchBeams(SearchOptions& options, DecodingState& state,
                          GenerateOutput& output) {
-  absl::StatusOr<OptionsWithDiversity> of_scorer =
+  absl::StatusOr<BeamSearchOptions> of_scorer =
       ScorerOptions(options.settings, state.ids().size(0));
   if (!of_scorer.ok()) return of_scorer.status();
-  return BeamSearch(options, *of_scorer, state).Run(output);
+  absl::StatusOr<BeamSearchScorer> scorer =
+      BeamSearchScorer::Create(*of_scorer);
+  if (!scorer.ok()) return scorer.status();
+  return BeamSearch(options, *of_scorer, *std::move(scorer), state).Run(output);
 }
 
 }  // namespace pretrained

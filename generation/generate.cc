@@ -14,8 +14,11 @@
 #include "absl/strings/str_cat.h"
 #include "c10/core/InferenceMode.h"
 #include "generation/decoding_state.h"
+#include "generation/logits_processor.h"
+#include "generation/processors_from_config.h"
 #include "generation/prompt.h"
 #include "generation/search.h"
+#include "generation/stopping_criteria.h"
 #include "modeling/catch_torch.h"
 
 namespace pretrained {
@@ -39,6 +42,42 @@ absl::StatusOr<std::optional<int64_t>> PadOutsideVocabulary(
   const bool inside =
       *settings.pad_token_id >= 0 && *settings.pad_token_id < *size;
   return inside ? std::nullopt : settings.pad_token_id;
+}
+
+absl::StatusOr<SearchOptions> MakeSearchOptions(
+    const PretrainedModel& model, const Prompt& prompt,
+    const GenerationSettings& settings, const GenerateOptions& options) {
+  SearchOptions search{.settings = settings, .on_tokens = options.on_tokens};
+  const bool is_encoder_decoder = IsEncoderDecoder(model);
+  absl::StatusOr<LogitsProcessorList> processors = MakeLogitsProcessors(
+      settings.config,
+      {.input_ids_seq_length = prompt.input_ids.size(1),
+       .is_encoder_decoder = is_encoder_decoder,
+       .encoder_input_ids =
+           is_encoder_decoder ? prompt.encoder_input_ids : prompt.input_ids,
+       .prefix_allowed_tokens = options.prefix_allowed_tokens_fn,
+       .custom = options.logits_processor});
+  if (!processors.ok()) return processors.status();
+  search.processors = *std::move(processors);
+  if (settings.mode == GenerationMode::kSample ||
+      settings.mode == GenerationMode::kBeamSample) {
+    absl::StatusOr<LogitsProcessorList> warpers =
+        MakeLogitsWarpers(settings.config);
+    if (!warpers.ok()) return warpers.status();
+    search.warpers = *std::move(warpers);
+  }
+  std::optional<int64_t> max_positions;
+  if (model.config().Get("max_position_embeddings").is_number_integer()) {
+    max_positions = *model.config().GetInt("max_position_embeddings");
+  }
+  absl::StatusOr<StoppingCriteriaList> criteria = MakeStoppingCriteria(
+      settings.config, max_positions, options.stopping_criteria);
+  if (!criteria.ok()) return criteria.status();
+  search.criteria = *std::move(criteria);
+  if (options.seed.has_value()) {
+    search.generator = at::detail::createCPUGenerator(*options.seed);
+  }
+  return search;
 }
 
 // Tensors that outlive InferenceMode, and share nothing with the cache.
@@ -99,21 +138,17 @@ absl::StatusOr<GenerateOutput> GenerateInInferenceMode(
       std::exchange(prompt->encoder_outputs.hidden_states, {});
   output.encoder_attentions =
       std::exchange(prompt->encoder_outputs.attentions, {});
-  SearchOptions search{.settings = *settings, .on_tokens = options.on_tokens};
-  if (options.seed.has_value()) {
-    search.generator = at::detail::createCPUGenerator(*options.seed);
-  }
-  search.stop = [&](const at::Tensor& ids, const at::Tensor& scores) {
-    return ids.size(1) >= settings->max_length;
-  };
+  absl::StatusOr<SearchOptions> search =
+      MakeSearchOptions(model, *prompt, *settings, options);
+  if (!search.ok()) return search.status();
   DecodingState state(model, *std::move(prompt),
                       {.max_length = settings->max_length,
                        .use_cache = settings->use_cache,
                        .output_hidden_states = settings->output_hidden_states,
                        .output_attentions = settings->output_attentions,
                        .pad_outside_vocabulary = *pad_outside});
-  status = settings->num_beams > 1 ? SearchBeams(search, state, output)
-                                   : SearchTokens(search, state, output);
+  status = settings->num_beams > 1 ? SearchBeams(*search, state, output)
+                                   : SearchTokens(*search, state, output);
   if (!status.ok()) return status;
   output.new_tokens = output.sequences.size(1) - prompt_length;
   return output;

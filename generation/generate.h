@@ -3,14 +3,13 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
-#include <vector>
 
 #include "ATen/core/Generator.h"
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "generation/beam_processors.h"
 #include "generation/generate_output.h"
 #include "generation/generation_settings.h"
 #include "generation/logits_processor.h"
@@ -26,12 +25,11 @@ struct GenerateOptions {
   std::optional<GenerationConfig> generation_config;
   // Attributes over that, by name: {"num_beams", 4}, {"eos_token_id", {2, 5}}.
   SettingsByName settings;
-  // After those that the settings ask for.
-  std::vector<std::shared_ptr<LogitsProcessor>> logits_processor;
-  std::vector<std::shared_ptr<StoppingCriteria>> stopping_criteria;
-  // Which tokens may follow a text [tokens], for the prompt of that number.
-  std::function<std::vector<int64_t>(int64_t prompt, const at::Tensor& ids)>
-      prefix_allowed_tokens_fn;
+  // After those that the settings ask for, and of other classes than these.
+  LogitsProcessorList logits_processor;
+  StoppingCriteriaList stopping_criteria;
+  // Which tokens may follow a text, for the prompt of that number.
+  PrefixAllowedTokens prefix_allowed_tokens_fn;
   // Called with each step's new ids, [texts] of int64, on the CPU; an error
   // ends the generation, and is returned. Not with beams, which may yet change
   // what they began with: kInvalidArgument.

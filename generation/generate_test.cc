@@ -429,15 +429,14 @@ class StopsAt : public StoppingCriteria {
   }
 
  private:
-  const int64_t length_;
+  int64_t length_;
 };
 
 TEST(GenerateTest, TakesProcessorsAndCriteria) {
   const auto model = Load(kGpt2);
-  GenerateOptions options = {
-      .settings = {{"max_new_tokens", 20}},
-      .logits_processor = {std::make_shared<OnlyThese>()},
-      .stopping_criteria = {std::make_shared<StopsAt>(8)}};
+  GenerateOptions options = {.settings = {{"max_new_tokens", 20}}};
+  options.logits_processor.Add(OnlyThese());
+  options.stopping_criteria.Add(StopsAt(8));
   for (const int beams : {1, 2}) {
     options.settings.emplace_back("num_beams", beams);
     auto output =
@@ -467,7 +466,6 @@ TEST(GenerateTest, TakesWhatMayFollow) {
 
 TEST(GenerateTest, WarnsOfPaddingWithoutAMaskOnce) {
   const auto model = Load(kGpt2);
-  GenerationConfig unused;
   absl::ScopedMockLog log;
   EXPECT_CALL(log, Log(_, _, _)).Times(::testing::AnyNumber());
   EXPECT_CALL(log, Log(absl::LogSeverity::kWarning, _,

@@ -1,34 +1,28 @@
 #ifndef PRETRAINED_GENERATION_SEARCH_H_
 #define PRETRAINED_GENERATION_SEARCH_H_
 
-#include <cstdint>
 #include <functional>
 #include <optional>
-#include <vector>
 
 #include "ATen/core/Generator.h"
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "generation/decoding_state.h"
 #include "generation/generate_output.h"
 #include "generation/generation_settings.h"
+#include "generation/logits_processor.h"
+#include "generation/stopping_criteria.h"
 
 namespace pretrained {
 
 // The loops of Generate(): each asks the model for scores of the next tokens,
 // chooses, and goes on until texts have ended.
 
-// Scores [rows, vocabulary] of the tokens after `ids` [rows, tokens], changed.
-using ChangeScores = std::function<absl::StatusOr<at::Tensor>(
-    const at::Tensor& ids, at::Tensor scores)>;
-
 struct SearchOptions {
   const GenerationSettings& settings;
-  ChangeScores process;  // The processors; null for none.
-  ChangeScores warp;     // Those that count when sampling; null for none.
-  // Whether to stop, for texts `ids` [rows, tokens].
-  std::function<bool(const at::Tensor& ids, const at::Tensor& scores)> stop;
+  LogitsProcessorList processors;
+  LogitsProcessorList warpers;  // Those that count when sampling.
+  StoppingCriteriaList criteria;
   // Each step's new ids, [rows] of int64; may be null.
   std::function<absl::Status(const at::Tensor& ids)> on_tokens;
   std::optional<at::Generator> generator;  // LibTorch's default one if absent.
@@ -37,13 +31,13 @@ struct SearchOptions {
 // The most likely token, or one drawn, at each step, for each text on its own.
 // Each prompt begins `num_return_sequences` texts.
 // Matches: transformers 4.34 `greedy_search`, `sample`.
-absl::Status SearchTokens(const SearchOptions& options, DecodingState& state,
+absl::Status SearchTokens(SearchOptions& options, DecodingState& state,
                           GenerateOutput& output);
 
 // `num_beams` texts for each prompt at once, the best of which survive.
 // Matches: transformers 4.34 `beam_search`, `beam_sample`,
 //     `group_beam_search`.
-absl::Status SearchBeams(const SearchOptions& options, DecodingState& state,
+absl::Status SearchBeams(SearchOptions& options, DecodingState& state,
                          GenerateOutput& output);
 
 // Adds to `output` what the settings ask for of a step.

@@ -4,19 +4,22 @@
 #include "ATen/ATen.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "generation/sampling.h"
 #include "generation/search.h"
 
 namespace pretrained {
 namespace {
 
 // The next token of each row, [rows].
-at::Tensor Choose(const SearchOptions& options, const at::Tensor& scores) {
+absl::StatusOr<at::Tensor> Choose(const SearchOptions& options,
+                                  const at::Tensor& scores) {
   if (options.settings.mode == GenerationMode::kGreedy) {
     return scores.argmax(-1);
   }
-  return at::multinomial(at::softmax(scores, -1), 1, /*replacement=*/false,
-                         options.generator)
-      .squeeze(1);
+  absl::StatusOr<at::Tensor> drawn =
+      SampleFromLogits(scores, 1, options.generator);
+  if (!drawn.ok()) return drawn;
+  return drawn->squeeze(1);
 }
 
 }  // namespace
@@ -35,7 +38,7 @@ void Record(const GenerationSettings& settings, const at::Tensor& scores,
   }
 }
 
-absl::Status SearchTokens(const SearchOptions& options, DecodingState& state,
+absl::Status SearchTokens(SearchOptions& options, DecodingState& state,
                           GenerateOutput& output) {
   const GenerationSettings& settings = options.settings;
   at::Tensor unfinished;  // Of each row; undefined before the first step.
@@ -47,15 +50,17 @@ absl::Status SearchTokens(const SearchOptions& options, DecodingState& state,
       unfinished = at::ones({state.ids().size(0)}, at::dtype(at::kBool));
     }
     at::Tensor scores = step->logits;
-    for (const ChangeScores* change : {&options.process, &options.warp}) {
-      if (*change == nullptr) continue;
+    for (LogitsProcessorList* list : {&options.processors, &options.warpers}) {
+      if (list->empty()) continue;
       absl::StatusOr<at::Tensor> changed =
-          (*change)(state.ids(), std::move(scores));
+          list->Process(state.ids(), std::move(scores));
       if (!changed.ok()) return changed.status();
       scores = *std::move(changed);
     }
     Record(settings, scores, *std::move(step), output);
-    at::Tensor tokens = Choose(options, scores);
+    absl::StatusOr<at::Tensor> chosen = Choose(options, scores);
+    if (!chosen.ok()) return chosen.status();
+    at::Tensor tokens = *std::move(chosen);
     if (!settings.eos_token_ids.empty()) {
       // There is one: eos_token_id, if nothing else.
       tokens =
@@ -71,7 +76,7 @@ absl::Status SearchTokens(const SearchOptions& options, DecodingState& state,
     }
     const bool all_ended =
         !settings.eos_token_ids.empty() && !unfinished.any().item().toBool();
-    if (options.stop(state.ids(), scores) || all_ended) break;
+    if (options.criteria.ShouldStop(state.ids(), scores) || all_ended) break;
   }
   output.sequences = state.ids();
   return absl::OkStatus();
