@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "ATen/core/Tensor.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "c10/core/Device.h"
 
 namespace pretrained {
@@ -170,12 +172,35 @@ class BeamSearchScorer {
       const BeamIndices* beam_indices = nullptr);
 
  private:
+  // What one sequence may go on with, and what all rows do go on with.
+  struct Candidates {
+    absl::Span<const double> scores;
+    absl::Span<const int64_t> tokens;
+    absl::Span<const int64_t> indices;
+  };
+  struct Running {
+    explicit Running(int64_t size) : scores(size), tokens(size), rows(size) {}
+
+    std::vector<double> scores;
+    std::vector<int64_t> tokens;
+    std::vector<int64_t> rows;
+  };
+
   BeamSearchScorer(const BeamSearchOptions& options,
                    std::vector<BeamHypotheses> hypotheses)
       : options_(options),
         group_size_(options.num_beams / options.num_beam_groups),
         hypotheses_(std::move(hypotheses)),
         done_(hypotheses_.size(), false) {}
+
+  absl::Status Continue(int64_t sequence, int64_t group_index,
+                        const at::Tensor& input_ids,
+                        const Candidates& candidates, const BeamTokens& tokens,
+                        const BeamIndices* beam_indices, Running& running);
+  std::vector<BeamHypotheses::Hypothesis> BestHypotheses() const;
+  absl::StatusOr<BeamResult> Decode(
+      const std::vector<BeamHypotheses::Hypothesis>& best, c10::Device device,
+      std::optional<int64_t> max_length, const BeamTokens& tokens) const;
 
   BeamSearchOptions options_;
   int64_t group_size_;

@@ -108,6 +108,8 @@ class LogitsProcessorList : public LogitsProcessor {
 absl::Status CheckProcessorInputs(const char* processor,
                                   const at::Tensor& input_ids,
                                   const at::Tensor& scores);
+// The same for one that does not look at input_ids, which may be undefined.
+absl::Status CheckScores(const char* processor, const at::Tensor& scores);
 
 // `ids` without those outside [0, vocabulary), as an index for a tensor on
 // `like`'s device: [n] int64.

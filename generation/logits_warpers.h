@@ -9,8 +9,9 @@
 #include "generation/logits_processor.h"
 
 // What reshapes a distribution before a token is drawn from it. None looks at
-// the tokens so far. Those that filter set the scores of what they take away to
-// `filter_value`, and leave each row the `min_tokens_to_keep` best.
+// `input_ids`, which may be undefined. Those that filter set the scores of what
+// they take away to `filter_value`, and leave each row the `min_tokens_to_keep`
+// best.
 //
 // Matches: the classes of the same name in transformers 4.34
 //     generation/logits_process.py.
