@@ -8,6 +8,7 @@
 #include "ATen/Parallel.h"
 #include "ATen/core/Tensor.h"
 #include "ATen/core/grad_mode.h"
+#include "ATen/ops/add.h"
 #include "ATen/ops/empty.h"
 #include "ATen/ops/zeros.h"
 #include "modeling/few_row_kernels.h"
