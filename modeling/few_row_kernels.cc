@@ -67,22 +67,30 @@ PRETRAINED_AVX2 void Dots(const float* x, int64_t k,
   for (int64_t j = begin; j < end; ++j) {
     const typename Dtype::Number* const row = w + j * k;
     __m256 sums[kRows][kChains];
-    for (auto& chains : sums) {
-      for (__m256& sum : chains) sum = _mm256_setzero_ps();
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+      for (int chain = 0; chain < kChains; ++chain) {
+        sums[i][chain] = _mm256_setzero_ps();
+      }
     }
     int64_t c = 0;
     for (; c + kChains * kLanes <= k; c += kChains * kLanes) {
+#pragma GCC unroll 4
       for (int chain = 0; chain < kChains; ++chain) {
         const int64_t at = c + chain * kLanes;
         const __m256 numbers = Dtype::Load(row + at);
+#pragma GCC unroll 8
         for (int i = 0; i < kRows; ++i) {
           sums[i][chain] = _mm256_fmadd_ps(_mm256_loadu_ps(x + i * k + at),
                                            numbers, sums[i][chain]);
         }
       }
     }
+#pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) {
       __m256 sum = sums[i][0];
+#pragma GCC unroll 4
       for (int chain = 1; chain < kChains; ++chain) {
         sum = _mm256_add_ps(sum, sums[i][chain]);
       }
