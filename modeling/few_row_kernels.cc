@@ -58,48 +58,54 @@ PRETRAINED_AVX2 inline float Sum(__m256 lanes) {
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
 
-// Several chains of additions at once, so that none waits for the one before.
+// Several columns at once, so that x is read less often and no addition waits
+// for the one before.
+template <typename Dtype, int kRows, int kColumns>
+PRETRAINED_AVX2 inline void DotsOfColumns(const float* x, int64_t k,
+                                          const typename Dtype::Number* w,
+                                          int64_t n, float* y) {
+  __m256 sums[kRows][kColumns];
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < kColumns; ++j) sums[i][j] = _mm256_setzero_ps();
+  }
+  int64_t c = 0;
+  for (; c + kLanes <= k; c += kLanes) {
+    __m256 numbers[kColumns];
+#pragma GCC unroll 8
+    for (int j = 0; j < kColumns; ++j) numbers[j] = Dtype::Load(w + j * k + c);
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) {
+      const __m256 row = _mm256_loadu_ps(x + i * k + c);
+#pragma GCC unroll 8
+      for (int j = 0; j < kColumns; ++j) {
+        sums[i][j] = _mm256_fmadd_ps(row, numbers[j], sums[i][j]);
+      }
+    }
+  }
+  for (int i = 0; i < kRows; ++i) {
+    for (int j = 0; j < kColumns; ++j) {
+      float total = Sum(sums[i][j]);
+      for (int64_t rest = c; rest < k; ++rest) {
+        total += x[i * k + rest] * Dtype::One(w[j * k + rest]);
+      }
+      y[i * n + j] = total;
+    }
+  }
+}
+
 template <typename Dtype, int kRows>
 PRETRAINED_AVX2 void Dots(const float* x, int64_t k,
                           const typename Dtype::Number* w, int64_t n,
                           int64_t begin, int64_t end, float* y) {
-  constexpr int kChains = kRows == 1 ? 4 : kRows <= 4 ? 2 : 1;
-  for (int64_t j = begin; j < end; ++j) {
-    const typename Dtype::Number* const row = w + j * k;
-    __m256 sums[kRows][kChains];
-#pragma GCC unroll 8
-    for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-      for (int chain = 0; chain < kChains; ++chain) {
-        sums[i][chain] = _mm256_setzero_ps();
-      }
-    }
-    int64_t c = 0;
-    for (; c + kChains * kLanes <= k; c += kChains * kLanes) {
-#pragma GCC unroll 4
-      for (int chain = 0; chain < kChains; ++chain) {
-        const int64_t at = c + chain * kLanes;
-        const __m256 numbers = Dtype::Load(row + at);
-#pragma GCC unroll 8
-        for (int i = 0; i < kRows; ++i) {
-          sums[i][chain] = _mm256_fmadd_ps(_mm256_loadu_ps(x + i * k + at),
-                                           numbers, sums[i][chain]);
-        }
-      }
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < kRows; ++i) {
-      __m256 sum = sums[i][0];
-#pragma GCC unroll 4
-      for (int chain = 1; chain < kChains; ++chain) {
-        sum = _mm256_add_ps(sum, sums[i][chain]);
-      }
-      float total = Sum(sum);
-      for (int64_t rest = c; rest < k; ++rest) {
-        total += x[i * k + rest] * Dtype::One(row[rest]);
-      }
-      y[i * n + j] = total;
-    }
+  constexpr int kColumns = kRows <= 3 ? 4 : kRows <= 4 ? 2 : 1;
+  int64_t j = begin;
+  for (; j + kColumns <= end; j += kColumns) {
+    DotsOfColumns<Dtype, kRows, kColumns>(x, k, w + j * k, n, y + j);
+  }
+  for (; j < end; ++j) {
+    DotsOfColumns<Dtype, kRows, 1>(x, k, w + j * k, n, y + j);
   }
 }
 

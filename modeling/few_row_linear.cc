@@ -8,7 +8,6 @@
 #include "ATen/Parallel.h"
 #include "ATen/core/Tensor.h"
 #include "ATen/core/grad_mode.h"
-#include "ATen/ops/add.h"
 #include "ATen/ops/empty.h"
 #include "ATen/ops/zeros.h"
 #include "modeling/few_row_kernels.h"
@@ -99,7 +98,7 @@ std::optional<at::Tensor> LinearOfFewRows(const at::Tensor& x,
   const at::Tensor rows = x.reshape({-1, in}).to(at::kFloat).contiguous();
   at::Tensor y = out_first ? ByColumns(rows, weight, *dtype)
                            : ByParts(rows, weight, *dtype);
-  if (bias.defined()) y = y + bias;
+  if (bias.defined()) y = y.add(bias);
   std::vector<int64_t> sizes = x.sizes().vec();
   sizes.back() = out;
   return y.to(x.scalar_type()).view(sizes);
