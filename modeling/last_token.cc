@@ -33,4 +33,10 @@ absl::StatusOr<at::Tensor> LastTokenLogits(const at::Tensor& logits,
   return logits.index({rows, last.to(logits.device())});
 }
 
+at::Tensor StatesForLogits(const at::Tensor& states,
+                           const ForwardOptions& options) {
+  if (!options.only_last_logits || states.size(1) == 1) return states;
+  return states.narrow(1, states.size(1) - 1, 1);
+}
+
 }  // namespace pretrained

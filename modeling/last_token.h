@@ -6,6 +6,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
+#include "modeling/model_output.h"
 
 namespace pretrained {
 
@@ -33,6 +34,11 @@ absl::StatusOr<at::Tensor> LastTokenLogits(
     const at::Tensor& logits, const at::Tensor& input_ids,
     std::optional<int64_t> pad_token_id,
     LastTokenRule rule = LastTokenRule::kBeforeFirstPadding);
+
+// What a head that predicts tokens is to read of `states` [batch, tokens,
+// size]: all, or the last token's, [batch, 1, size], as `options` say.
+at::Tensor StatesForLogits(const at::Tensor& states,
+                           const ForwardOptions& options);
 
 }  // namespace pretrained
 

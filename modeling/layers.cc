@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ATen/ops/addmm.h"
@@ -13,14 +14,20 @@
 #include "ATen/ops/rsqrt.h"
 #include "absl/log/absl_check.h"
 #include "modeling/activations.h"
+#include "modeling/few_row_linear.h"
 #include "modeling/module.h"
 
 namespace pretrained {
 
 OneTensor Linear::Forward(const OneTensor& input) {
   const at::Tensor& weight = parameter("weight");
-  if (!has_parameter("bias")) return {at::linear(input.value, weight)};
-  return {at::linear(input.value, weight, parameter("bias"))};
+  const at::Tensor bias =
+      has_parameter("bias") ? parameter("bias") : at::Tensor();
+  std::optional<at::Tensor> few =
+      LinearOfFewRows(input.value, weight, bias, WeightLayout::kOutIn);
+  if (few.has_value()) return {*std::move(few)};
+  if (!bias.defined()) return {at::linear(input.value, weight)};
+  return {at::linear(input.value, weight, bias)};
 }
 
 Embedding::Embedding(const ModuleNode& node, const ModuleOptions& options,
@@ -71,6 +78,9 @@ OneTensor RmsNorm::Forward(const OneTensor& input) {
 
 OneTensor Conv1D::Forward(const OneTensor& input) {
   const at::Tensor& weight = parameter("weight");
+  std::optional<at::Tensor> few = LinearOfFewRows(
+      input.value, weight, parameter("bias"), WeightLayout::kInOut);
+  if (few.has_value()) return {*std::move(few)};
   std::vector<int64_t> sizes = input.value.sizes().vec();
   sizes.back() = weight.size(1);
   const at::Tensor rows = input.value.reshape({-1, weight.size(0)});

@@ -26,6 +26,15 @@ void ModelOutput::Add(absl::string_view name, const KeyValueCache& cache) {
   }
 }
 
+void AddCacheByName(absl::string_view name, const KeyValueCache& cache,
+                    NamedTensors& inputs) {
+  for (size_t layer = 0; layer < cache.size(); ++layer) {
+    for (size_t i = 0; i < cache[layer].size(); ++i) {
+      inputs[absl::StrCat(name, ".", layer, ".", i)] = cache[layer][i];
+    }
+  }
+}
+
 ModelOutput BaseModelOutput::ToNamed() const {
   ModelOutput named;
   named.Add("last_hidden_state", last_hidden_state);

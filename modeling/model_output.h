@@ -22,12 +22,20 @@ using LayerCache = std::vector<at::Tensor>;
 // One entry a layer; empty before the first token. The peer's past_key_values.
 using KeyValueCache = std::vector<LayerCache>;
 
+class KeyValueStore;
+
 // What a forward is asked for beside the inputs; the config decides where
 // nothing is said.
 struct ForwardOptions {
   std::optional<bool> output_attentions;
   std::optional<bool> output_hidden_states;
   std::optional<bool> use_cache;
+  // Where a decoder keeps its keys and values (key_value_store.h), beside
+  // use_cache; without one it makes new tensors of all of them at every call.
+  KeyValueStore* key_value_store = nullptr;
+  // Whether the logits of the last token alone, [batch, 1, ..], are wanted of a
+  // model that predicts tokens; no loss goes with that.
+  bool only_last_logits = false;
 };
 
 // A model's results under the names of the peer's ModelOutput, in its order;
@@ -49,6 +57,10 @@ struct ModelOutput {
   // As NAME.LAYER.INDEX.
   void Add(absl::string_view name, const KeyValueCache& cache);
 };
+
+// Adds a cache to inputs, as "NAME.LAYER.INDEX".
+void AddCacheByName(absl::string_view name, const KeyValueCache& cache,
+                    NamedTensors& inputs);
 
 // What a model without a head returns, under the names of the peer's
 // BaseModelOutputWithPastAndCrossAttentions. What was not asked for is empty.

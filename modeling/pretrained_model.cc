@@ -10,21 +10,26 @@
 #include "ATen/CPUGeneratorImpl.h"
 #include "ATen/core/grad_mode.h"
 #include "ATen/ops/empty.h"
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/log/absl_check.h"
 #include "absl/log/absl_log.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "device_map/module_tree.h"
 #include "dtypes/dtype.h"
 #include "modeling/catch_torch.h"
 #include "modeling/flops.h"
+#include "modeling/generation_step.h"
+#include "modeling/model_output.h"
 #include "modeling/save_pretrained.h"
 #include "modeling/state_dict.h"
 #include "modeling/tensor_bridge.h"
 #include "modeling/token_embeddings.h"
+#include "nlohmann/json.hpp"
 
 namespace pretrained {
 
@@ -120,6 +125,61 @@ absl::Status PretrainedModel::ResizeTokenEmbeddings(
   if (!rows.ok()) return rows.status();
   config_.Set("vocab_size", *rows);
   return absl::OkStatus();
+}
+
+absl::StatusOr<NamedTensors> PretrainedModel::PrepareInputsForGeneration(
+    const GenerationStep& step) const {
+  NamedTensors inputs = step.others;
+  if (!inputs.contains("inputs_embeds")) inputs["input_ids"] = step.input_ids;
+  if (step.attention_mask.defined()) {
+    inputs["attention_mask"] = step.attention_mask;
+  }
+  if (step.position_ids.defined() &&
+      absl::c_linear_search(GenerationInputs(), "position_ids")) {
+    inputs["position_ids"] = step.position_ids;
+  }
+  AddCacheByName("past_key_values", step.past_key_values, inputs);
+  return inputs;
+}
+
+absl::StatusOr<BaseModelOutput> PretrainedModel::EncodeForGeneration(
+    const NamedTensors& inputs, const ForwardOptions& options) {
+  return absl::UnimplementedError(
+      absl::StrCat(class_name(), " has no encoder to generate from"));
+}
+
+void PretrainedModel::WarnIfPaddingAndNoAttentionMask(
+    const at::Tensor& input_ids, const at::Tensor& attention_mask) const {
+  if (attention_mask.defined() || !input_ids.defined() || !input_ids.is_cpu() ||
+      input_ids.dim() != 2 || input_ids.numel() == 0) {
+    return;
+  }
+  const absl::StatusOr<std::optional<int64_t>> pad =
+      config_.GetOptionalInt("pad_token_id");
+  if (!pad.ok() || !pad->has_value()) return;
+  const auto is_padding = [&](int64_t column) {
+    return input_ids.select(1, column).eq(**pad).any().item().toBool();
+  };
+  if (!is_padding(0) && !is_padding(-1)) return;
+  std::string also;
+  for (const absl::string_view name :
+       {"bos_token_id", "eos_token_id", "sep_token_id"}) {
+    const nlohmann::ordered_json& id = config_.Get(name);
+    if (id.is_number_integer() && id.get<int64_t>() == **pad) {
+      absl::StrAppend(&also, also.empty() ? "" : ", ", name);
+    }
+  }
+  if (also.empty()) {
+    ABSL_LOG_FIRST_N(WARNING, 1)
+        << "input_ids begin or end with pad_token_id, " << **pad
+        << ", but no attention_mask says that it is padding; give one";
+  } else {
+    ABSL_LOG_FIRST_N(WARNING, 1)
+        << "input_ids begin or end with pad_token_id, " << **pad
+        << ", but no attention_mask says that it is padding; give one, unless "
+           "it is text, since it is the "
+        << also << ", too";
+  }
 }
 
 at::ScalarType PretrainedModel::dtype() {

@@ -15,6 +15,7 @@
 #include "c10/core/ScalarType.h"
 #include "checkpoint/save/save_checkpoint.h"
 #include "modeling/generation_config.h"
+#include "modeling/generation_step.h"
 #include "modeling/model_layout.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
@@ -81,6 +82,35 @@ class PretrainedModel : public Module {
   void set_generation_config(std::optional<GenerationConfig> config) {
     generation_config_ = std::move(config);
   }
+
+  // Whether generation/generate.h's Generate() works on this class.
+  bool can_generate() const { return layout_.can_generate; }
+
+  // What Generate() takes and forward makes use of in each step, by name,
+  // beside input_ids and attention_mask: "position_ids" (worked out, not
+  // taken), "token_type_ids", "inputs_embeds", ..
+  virtual std::vector<std::string> GenerationInputs() const { return {}; }
+
+  // Forward's inputs, by name, for the next token. The default gives input_ids
+  // (inputs_embeds instead, where `step` has them), attention_mask,
+  // past_key_values, and those of GenerationInputs().
+  // Matches: the family's `prepare_inputs_for_generation`.
+  virtual absl::StatusOr<NamedTensors> PrepareInputsForGeneration(
+      const GenerationStep& step) const;
+
+  // Runs the encoder, for a class that has one and a decoder: inputs by the
+  // names of its forward's arguments. kUnimplemented for one that has not.
+  virtual absl::StatusOr<BaseModelOutput> EncodeForGeneration(
+      const NamedTensors& inputs, const ForwardOptions& options);
+
+  // Logs a warning, once a process, where no attention_mask is given but the
+  // first or last ids of a row are the config's pad_token_id: that padding is
+  // then read as text.
+  //   input_ids       [batch, tokens]; looked at on the CPU only
+  //   attention_mask  as given; undefined for none
+  // Matches: transformers 4.34 `warn_if_padding_and_no_attention_mask`.
+  void WarnIfPaddingAndNoAttentionMask(const at::Tensor& input_ids,
+                                       const at::Tensor& attention_mask) const;
 
   // Draws a newly made tensor's values as the family initialises it.
   // Matches: the family's `_init_weights`.

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """What the `pretrained` command promises: its documents, exit codes, streams and files."""
+import array
 import json
+import shutil
 import subprocess
 import unittest
 
-from command_testing import BASE, BERT, COMMAND, COMMANDS, MINILM, CommandTest, read_tensors, write_tensors
+from command_testing import (BASE, BERT, COMMAND, COMMANDS, GENERATION, MINILM, MODELS, CommandTest, read_tensors,
+                             write_tensors)
 
 
 class Help(CommandTest):
@@ -28,7 +31,9 @@ class Help(CommandTest):
                "convert": ["--to", "--dtype", "--max_shard_size", "--variant", "--json"], "diff": ["--rtol", "--atol", "--json"],
                "scan": ["--json"],
                "run": [*shared, "--inputs", "--outputs", "--output_hidden_states", "--output_attentions", "--prune_heads",
-                       "--resize_token_embeddings", "--pad_to_multiple_of", "--flops"]}
+                       "--resize_token_embeddings", "--pad_to_multiple_of", "--flops"],
+               "generate": [*shared, "--inputs", "--outputs", "--seed", "--max_new_tokens", "--num_beams", "--do_sample",
+                            "--pad_token_id", "--eos_token_id", "--length_penalty", "--early_stopping", "--use_cache"]}
         for command, flags in own.items():
             text = self.good(command, "--help")
             for flag in flags:
@@ -38,6 +43,7 @@ class Help(CommandTest):
 class Usage(CommandTest):
     def test_wrong_usage_is_status_2(self):
         for arguments in ((), ("unknown",), ("",), ("--unknown",), ("inspect",), ("info",), ("load",), ("run",),
+                          ("generate",), ("generate", BASE, "--inputs=x", "--outputs=y", "--beams=4"),
                           ("inspect", BASE, "--unknown"), ("info", BASE, "--unknown"), ("load", BASE, "--unknown"),
                           ("run", BASE, "--unknown"), ("inspect", BASE, BASE), ("load", BASE, "--touch=maybe"),
                           ("inspect", BASE, "--json=maybe"), ("load", BASE, "--dtype"), ("run", BASE),
@@ -52,7 +58,8 @@ class Usage(CommandTest):
 
     def test_what_is_not_there_is_status_1_and_named(self):
         for command in COMMANDS:
-            flags = {"run": ("--inputs=i", "--outputs=o"), "convert": (self.folder / "d",), "diff": (BASE,)}.get(command, ())
+            files = ("--inputs=i", "--outputs=o")
+            flags = {"run": files, "generate": files, "convert": (self.folder / "d",), "diff": (BASE,)}.get(command, ())
             self.fails(1, [f"pretrained {command}: ", "absent/of/all", "no such folder"], command, "absent/of/all", *flags)
             self.fails(1, ["org/name", "Hub id", "download it first"], command, "org/name", *flags)
 
@@ -273,6 +280,70 @@ class Run(CommandTest):
         document, tensors = self.run_model(BASE, BASE / "io.safetensors", "--dtype=bfloat16")
         self.assertEqual({output["dtype"] for output in document["outputs"]}, {"bfloat16"})
         self.assertEqual({tensor[0] for tensor in tensors.values()}, {"BF16"})
+
+
+class Generate(CommandTest):
+    MODEL = MODELS / "GPT2LMHeadModel"
+
+    def generate(self, rows, *flags, model=MODEL):
+        """(what is on stdout, the rows of `sequences`)."""
+        inputs, outputs = self.folder / "inputs.safetensors", self.folder / "outputs.safetensors"
+        flat = array.array("q", [token for row in rows for token in row])
+        write_tensors(inputs, {"input_ids": ("I64", [len(rows), len(rows[0])], flat.tobytes())})
+        text = self.good("generate", model, f"--inputs={inputs}", f"--outputs={outputs}", *flags)
+        _, tensors = read_tensors(outputs)
+        dtype, shape, content = tensors["sequences"]
+        self.assertEqual(dtype, "I64")
+        ids = array.array("q", content).tolist()
+        return text, [ids[i * shape[1]:(i + 1) * shape[1]] for i in range(shape[0])]
+
+    def test_gives_the_peers_ids(self):
+        golden = json.loads((GENERATION / "GPT2LMHeadModel.json").read_text())
+        for run in ("greedy-two-eos", "greedy-bad-words", "greedy-no-cache", "beam4-early-stopping", "beam4-return3"):
+            kwargs, ids = golden["inputs"][0]["runs"][run].values()
+            flags = [f"--{name}={json.dumps(value)}" for name, value in {"pad_token_id": 0, **kwargs}.items()]
+            text, rows = self.generate(golden["inputs"][0]["input_ids"], "--json", *flags)
+            self.assertEqual(rows, ids, run)
+            document = json.loads(text)
+            self.assertEqual(list(document), ["tokens", "seconds"])
+            self.assertEqual(document["tokens"], len(ids) * (len(ids[0]) - 6))
+            self.assertGreater(document["seconds"], 0)
+
+    def test_streams_ids(self):
+        text, rows = self.generate([[5, 6, 7], [8, 9, 10]], "--max_new_tokens=4", "--eos_token_id=null")
+        lines = text.splitlines()
+        self.assertEqual([[int(token) for token in line.split()] for line in lines[:4]],
+                         [[rows[0][i], rows[1][i]] for i in range(3, 7)])
+        self.assertIn("8 new tokens", text)
+        text, rows = self.generate([[5, 6, 7]], "--max_new_tokens=4", "--num_beams=2", "--eos_token_id=null")
+        self.assertEqual([int(token) for token in text.splitlines()[0].split()], rows[0])
+
+    def test_takes_lists_without_brackets_and_bare_flags(self):
+        prompt = [[5, 6, 7]]
+        _, rows = self.generate(prompt, "--max_new_tokens=6", "--eos_token_id=null", "--json")
+        _, short = self.generate(prompt, "--max_new_tokens=6", f"--eos_token_id=1,{rows[0][4]}", "--pad_token_id=0", "--json")
+        self.assertEqual(short[0], rows[0][:rows[0].index(rows[0][4], 3) + 1])
+        _, drawn = self.generate(prompt, "--max_new_tokens=6", "--eos_token_id=null", "--do_sample", "--seed=5", "--json")
+        _, again = self.generate(prompt, "--max_new_tokens=6", "--eos_token_id=null", "--do_sample=true", "--seed=5", "--json")
+        self.assertEqual(drawn, again)
+
+    def test_overrides_generation_config(self):
+        folder = self.folder / "with config"
+        shutil.copytree(self.MODEL, folder)
+        (folder / "generation_config.json").chmod(0o644)
+        (folder / "generation_config.json").write_text('{"max_new_tokens": 3, "eos_token_id": null}')
+        self.assertEqual(len(self.generate([[5, 6]], "--json", model=folder)[1][0]), 5)
+        self.assertEqual(len(self.generate([[5, 6]], "--json", "--max_new_tokens=7", model=folder)[1][0]), 9)
+
+    def test_says_what_is_wrong(self):
+        inputs, outputs = self.folder / "inputs.safetensors", self.folder / "o.safetensors"
+        write_tensors(inputs, {"input_ids": ("I64", [1, 1], b"\1" + bytes(7))})
+        flags = (f"--inputs={inputs}", f"--outputs={outputs}")
+        self.fails(1, ["num_return_sequences", "num_beams"], "generate", self.MODEL, *flags, "--num_beams=2",
+                   "--num_return_sequences=3", "--json")
+        self.fails(1, "num_beams", "generate", self.MODEL, *flags, "--num_beams=many")
+        self.fails(1, "BertModel", "generate", BASE, *flags)
+        self.assertFalse(outputs.exists())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ BERT = pathlib.Path("testdata/bert").resolve()
 BASE = BERT / "base"
 MINILM = pathlib.Path("../minilm/model").resolve()
 FORMATS = pathlib.Path("testdata/formats").resolve()
-COMMANDS = ("inspect", "info", "load", "run", "convert", "diff", "scan")
+MODELS = pathlib.Path("testdata/models").resolve()
+GENERATION = pathlib.Path("testdata/generation").resolve()
+COMMANDS = ("inspect", "info", "load", "run", "generate", "convert", "diff", "scan")
 TOLERANCE = 1e-5
 
 

@@ -30,7 +30,9 @@ using pretrained::CommandSummary;
 // Commands of pretrained_torch.
 const std::vector<CommandSummary>& HandedOn() {
   static const auto* const commands = new std::vector<CommandSummary>{
-      {"load", pretrained::kLoadSummary}, {"run", pretrained::kRunSummary}};
+      {"load", pretrained::kLoadSummary},
+      {"run", pretrained::kRunSummary},
+      {"generate", pretrained::kGenerateSummary}};
   return *commands;
 }
 

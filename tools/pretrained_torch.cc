@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tools/command.h"
+#include "tools/generate_command.h"
 #include "tools/load_command.h"
 #include "tools/run_command.h"
 
@@ -16,6 +17,7 @@ int main(int argc, char** argv) {
   std::vector<std::unique_ptr<pretrained::Command>> commands;
   commands.push_back(pretrained::MakeLoadCommand());
   commands.push_back(pretrained::MakeRunCommand());
+  commands.push_back(pretrained::MakeGenerateCommand());
   const int code = pretrained::RunCommands(argc, argv, std::move(commands), {});
   // Outputs are on disk by now. LibTorch's static destructors would unregister
   // every operator, one by one, before the kernel takes the memory anyway.

@@ -9,6 +9,8 @@ inline constexpr char kLoadSummary[] =
     "Loads a model as from_pretrained does, and reports how";
 inline constexpr char kRunSummary[] =
     "Runs a model once on tensors from a file";
+inline constexpr char kGenerateSummary[] =
+    "Continues texts from a file, token by token";
 
 }  // namespace pretrained
 

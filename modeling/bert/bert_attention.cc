@@ -102,10 +102,8 @@ BertAttentionResult BertSelfAttention::Forward(
         is_cross ? arguments.encoder_hidden_states : arguments.hidden_states;
     result.key = SplitHeads((*key_)(source), head_size_);
     result.value = SplitHeads((*value_)(source), head_size_);
-    if (has_past) {
-      result.key = at::cat({arguments.past_key, result.key}, 2);
-      result.value = at::cat({arguments.past_value, result.value}, 2);
-    }
+    AppendToCache(arguments.past_key, arguments.past_value, arguments.store,
+                  result.key, result.value);
   }
   AttentionResult attended =
       Attend({.query = query,

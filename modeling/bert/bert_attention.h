@@ -9,6 +9,7 @@
 #include "ATen/core/Tensor.h"
 #include "device_map/module_tree.h"
 #include "modeling/bert/bert_config.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/module.h"
 
@@ -23,6 +24,7 @@ struct BertAttentionArguments {
   at::Tensor encoder_hidden_states;  // Cross-attention's: [b, k, e].
   at::Tensor past_key;               // Cached: [b, h, k - q, d].
   at::Tensor past_value;
+  KeyValueStore::Layer* store = nullptr;  // Of self-attention.
   bool need_probabilities = true;  // Without them attention is one kernel.
 
   template <typename F>

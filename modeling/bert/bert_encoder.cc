@@ -65,6 +65,7 @@ BertLayerResult BertLayer::Forward(const BertLayerArguments& arguments) {
                         .head_mask = arguments.head_mask,
                         .past_key = Cached(arguments.past, 0),
                         .past_value = Cached(arguments.past, 1),
+                        .store = arguments.store,
                         .need_probabilities = arguments.need_probabilities});
   BertLayerResult result{.attention = self.probabilities,
                          .present = {self.key, self.value}};
@@ -115,6 +116,9 @@ BertEncoderResult BertEncoder::Forward(const BertEncoderArguments& arguments) {
         .need_probabilities = arguments.output_attentions};
     if (!arguments.past_key_values.empty()) {
       layer_arguments.past = arguments.past_key_values[i];
+    }
+    if (arguments.use_cache) {
+      layer_arguments.store = StoreOfLayer(arguments.store, i);
     }
     BertLayerResult layer = layers_[i]->Call(std::move(layer_arguments));
     hidden_states = std::move(layer.hidden_states);

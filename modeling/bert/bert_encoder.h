@@ -9,6 +9,7 @@
 #include "device_map/module_tree.h"
 #include "modeling/bert/bert_attention.h"
 #include "modeling/bert/bert_config.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
@@ -22,7 +23,8 @@ struct BertLayerArguments {
   at::Tensor encoder_hidden_states;   // Undefined without cross-attention.
   at::Tensor encoder_attention_mask;  // Added to cross-attention's scores.
   LayerCache past;                    // Empty at the first token.
-  bool need_probabilities = true;     // `attention` and `cross_attention`.
+  KeyValueStore::Layer* store = nullptr;
+  bool need_probabilities = true;  // `attention` and `cross_attention`.
 
   template <typename F>
   void ForEachTensor(F&& visit) {
@@ -92,6 +94,7 @@ struct BertEncoderArguments {
   at::Tensor encoder_hidden_states;
   at::Tensor encoder_attention_mask;
   KeyValueCache past_key_values;  // Empty, or one a layer.
+  KeyValueStore* store = nullptr;
   bool output_attentions = false;
   bool output_hidden_states = false;
   bool use_cache = false;

@@ -1,9 +1,10 @@
 #include "modeling/bert/bert_lm_heads.h"
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 
-#include "ATen/core/Tensor.h"
+#include "ATen/ATen.h"
 #include "absl/log/absl_log.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -11,6 +12,7 @@
 #include "modeling/auto_model.h"
 #include "modeling/bert/bert_heads_layout.h"
 #include "modeling/catch_torch.h"
+#include "modeling/last_token.h"
 #include "modeling/losses.h"
 #include "modeling/named_inputs.h"
 
@@ -136,11 +138,12 @@ absl::StatusOr<HeadOutput> BertLikeForCausalLM::Forward(
     absl::StatusOr<BertModelOutput> base =
         Encode(BertInputSet::kAll, inputs, base_options);
     if (!base.ok()) return base.status();
-    HeadOutput output{.logits = Scores(base->last_hidden_state),
-                      .past_key_values = std::move(base->past_key_values),
-                      .hidden_states = std::move(base->hidden_states),
-                      .attentions = std::move(base->attentions),
-                      .cross_attentions = std::move(base->cross_attentions)};
+    HeadOutput output{
+        .logits = Scores(StatesForLogits(base->last_hidden_state, options)),
+        .past_key_values = std::move(base->past_key_values),
+        .hidden_states = std::move(base->hidden_states),
+        .attentions = std::move(base->attentions),
+        .cross_attentions = std::move(base->cross_attentions)};
     if (!inputs.labels.defined()) return output;
     absl::StatusOr<at::Tensor> loss =
         NextTokenLoss(output.logits, inputs.labels);
@@ -174,7 +177,8 @@ absl::StatusOr<HeadOutput> BertLikeForMaskedLM::Forward(
     absl::StatusOr<BertModelOutput> base =
         Encode(BertInputSet::kEncoderStates, inputs, options);
     if (!base.ok()) return base.status();
-    const at::Tensor logits = Scores(base->last_hidden_state);
+    const at::Tensor logits =
+        Scores(StatesForLogits(base->last_hidden_state, options));
     HeadOutput output = MakeHeadOutput(logits, *std::move(base));
     if (!inputs.labels.defined()) return output;
     absl::StatusOr<at::Tensor> loss = TokenLoss(output.logits, inputs.labels);
@@ -215,6 +219,29 @@ BertForMaskedLM::BertForMaskedLM(PretrainedConfig config,
 
 at::Tensor BertForMaskedLM::Scores(const at::Tensor& states) {
   return (*predictions_)(states);
+}
+
+absl::StatusOr<NamedTensors> BertForMaskedLM::PrepareInputsForGeneration(
+    const GenerationStep& step) const {
+  if (!bert_config().pad_token_id.has_value()) {
+    return config().BadValue(
+        "pad_token_id",
+        "an id is expected, which BertForMaskedLM predicts "
+        "each next token in the place of");
+  }
+  absl::StatusOr<NamedTensors> inputs =
+      BertLikeForMaskedLM::PrepareInputsForGeneration(step);
+  if (!inputs.ok()) return inputs;
+  const at::Tensor& ids = step.input_ids;
+  const int64_t rows = ids.size(0);
+  const at::Tensor mask =
+      step.attention_mask.defined() ? step.attention_mask : at::ones_like(ids);
+  (*inputs)["input_ids"] = at::cat(
+      {ids, at::full({rows, 1}, *bert_config().pad_token_id, ids.options())},
+      1);
+  (*inputs)["attention_mask"] =
+      at::cat({mask, at::zeros({rows, 1}, mask.options())}, 1);
+  return inputs;
 }
 
 const ModelClass& BertForPreTraining::Class() {

@@ -12,6 +12,7 @@
 #include "modeling/bert/bert_head_model.h"
 #include "modeling/bert/bert_inputs.h"
 #include "modeling/from_pretrained.h"
+#include "modeling/generation_step.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
@@ -143,6 +144,10 @@ class BertForMaskedLM : public BertLikeForMaskedLM,
                   ModelLayout layout, const ModuleOptions& options);
   static const ModelClass& Class();
 
+  // Puts a token after the last, hidden by the mask, in whose place the next is
+  // predicted.
+  absl::StatusOr<NamedTensors> PrepareInputsForGeneration(
+      const GenerationStep& step) const override;
   std::string OutputEmbeddingsPath() const override {
     return "cls.predictions.decoder";
   }

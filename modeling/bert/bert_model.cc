@@ -65,6 +65,7 @@ absl::StatusOr<BertEncoderArguments> BertLikeModel::PrepareMasks(
       options.output_hidden_states.value_or(bert_.output_hidden_states);
   arguments.use_cache =
       bert_.is_decoder && options.use_cache.value_or(bert_.use_cache);
+  arguments.store = options.key_value_store;
 
   at::Tensor mask = inputs.attention_mask;
   if (!mask.defined() && bert_.is_decoder) {
@@ -101,6 +102,9 @@ absl::StatusOr<BertModelOutput> BertLikeModel::Forward(
   return CatchTorch(class_name(), [&]() -> absl::StatusOr<BertModelOutput> {
     absl::Status status = CheckBertInputs(bert_, inputs);
     if (!status.ok()) return status;
+    if (!options.only_last_logits) {  // Generate() looked.
+      WarnIfPaddingAndNoAttentionMask(inputs.input_ids, inputs.attention_mask);
+    }
     absl::StatusOr<at::Tensor> positions = BertPositions(bert_, inputs);
     if (!positions.ok()) return positions.status();
     absl::StatusOr<BertEncoderArguments> arguments =

@@ -9,6 +9,7 @@
 #include "device_map/module_tree.h"
 #include "modeling/attention.h"
 #include "modeling/bloom/bloom_config.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/module.h"
 
@@ -46,10 +47,7 @@ BloomBlockResult BloomAttention::Forward(const BloomBlockArguments& arguments) {
       SplitHeads((*query_key_value_)(arguments.hidden_states), 3 * size);
   at::Tensor key = heads.narrow(-1, size, size);
   at::Tensor value = heads.narrow(-1, 2 * size, size);
-  if (!arguments.past.empty()) {
-    key = at::cat({arguments.past[0], key}, 2);
-    value = at::cat({arguments.past[1], value}, 2);
-  }
+  AppendToCache(arguments.past, arguments.store, key, value);
   AttentionResult attended =
       Attend({.query = heads.narrow(-1, 0, size),
               .key = key,

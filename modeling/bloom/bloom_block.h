@@ -7,6 +7,7 @@
 #include "ATen/core/Tensor.h"
 #include "device_map/module_tree.h"
 #include "modeling/bloom/bloom_config.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
@@ -22,6 +23,7 @@ struct BloomBlockArguments {
   at::Tensor bias;           // Added to scores: [1 or b, h, 1 or q, k].
   at::Tensor head_mask;      // See AttentionArguments.
   LayerCache past;           // Key and value [b, h, k - q, d]; or empty.
+  KeyValueStore::Layer* store = nullptr;
   bool output_attentions = false;
   bool use_cache = false;
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
@@ -70,6 +71,9 @@ class BloomForCausalLM : public BloomWithHead,
   absl::StatusOr<ModelOutput> Call(const NamedTensors& inputs,
                                    const ForwardOptions& options = {}) override;
 
+  std::vector<std::string> GenerationInputs() const override {
+    return {"inputs_embeds"};
+  }
   std::string OutputEmbeddingsPath() const override { return "lm_head"; }
 };
 

@@ -62,9 +62,10 @@ void TakeBloomInputs(BloomInputSet set, NamedInputs& named,
   if (set.has_cache) named.TakeCache("past_key_values", inputs.past_key_values);
 }
 
-absl::StatusOr<BloomInputSizes> CheckBloomInputs(
-    const BloomConfig& config, int64_t vocab_size,
-    const BloomModelInputs& inputs) {
+absl::StatusOr<BloomInputSizes> CheckBloomInputs(const BloomConfig& config,
+                                                 int64_t vocab_size,
+                                                 const BloomModelInputs& inputs,
+                                                 bool has_store) {
   absl::Status status = CheckIdsOrEmbeds(inputs.input_ids, inputs.inputs_embeds,
                                          config.hidden_size);
   if (!status.ok()) return status;
@@ -73,8 +74,12 @@ absl::StatusOr<BloomInputSizes> CheckBloomInputs(
   const BloomInputSizes sizes = {
       .batch = main.size(0),
       .tokens = main.size(1),
-      .cached = CachedTokens(inputs.past_key_values)};
-  status = CheckBloomCache(inputs.past_key_values, config, sizes.batch);
+      .cached = has_store ? CachedLength(inputs.past_key_values)
+                          : CachedTokens(inputs.past_key_values)};
+  status = has_store
+               ? CheckCache(inputs.past_key_values, config.n_layer, 2, 2,
+                            sizes.batch, config.n_head, config.head_size())
+               : CheckBloomCache(inputs.past_key_values, config, sizes.batch);
   if (status.ok()) {
     status = CheckIds("input_ids", inputs.input_ids, vocab_size, "vocab_size");
   }

@@ -20,7 +20,8 @@ struct BloomModelInputs {
   // are counted by, so 1 is meant.
   at::Tensor attention_mask;
   at::Tensor head_mask;  // [h] or [layers, h]; 0 drops a head.
-  // Key [b h, d, p] and value [b h, p, d] of each layer, as the peer has them.
+  // Key [b h, d, p] and value [b h, p, d] of each layer, as the peer has them;
+  // with a key_value_store, both [b, h, p, d], views of it.
   KeyValueCache past_key_values;
 };
 
@@ -52,11 +53,13 @@ struct BloomInputSizes {
   int64_t cached = 0;
 };
 
+// `has_store`: whether the call has a key_value_store.
 // Checks shapes, dtypes and ranges, but for the head mask's; `vocab_size` is
 // the rows of the embeddings. kInvalidArgument, naming the input.
-absl::StatusOr<BloomInputSizes> CheckBloomInputs(
-    const BloomConfig& config, int64_t vocab_size,
-    const BloomModelInputs& inputs);
+absl::StatusOr<BloomInputSizes> CheckBloomInputs(const BloomConfig& config,
+                                                 int64_t vocab_size,
+                                                 const BloomModelInputs& inputs,
+                                                 bool has_store);
 
 }  // namespace pretrained
 

@@ -17,6 +17,7 @@
 #include "modeling/auto_model.h"
 #include "modeling/bloom/bloom_layout.h"
 #include "modeling/catch_torch.h"
+#include "modeling/key_value_store.h"
 #include "modeling/named_inputs.h"
 #include "modeling/weight_init.h"
 
@@ -102,9 +103,15 @@ BloomBlockArguments BloomModel::Prepare(const BloomModelInputs& inputs,
 absl::StatusOr<BaseModelOutput> BloomModel::Forward(
     const BloomModelInputs& inputs, const ForwardOptions& options) {
   return CatchTorch(class_name(), [&]() -> absl::StatusOr<BaseModelOutput> {
-    absl::StatusOr<BloomInputSizes> sizes = CheckBloomInputs(
-        bloom_, word_embeddings_->parameter("weight").size(0), inputs);
+    // What stands in a store has the form of the model's own.
+    const bool has_store = options.key_value_store != nullptr;
+    absl::StatusOr<BloomInputSizes> sizes =
+        CheckBloomInputs(bloom_, word_embeddings_->parameter("weight").size(0),
+                         inputs, has_store);
     if (!sizes.ok()) return sizes.status();
+    if (!options.only_last_logits) {  // Generate() looked.
+      WarnIfPaddingAndNoAttentionMask(inputs.input_ids, inputs.attention_mask);
+    }
     BloomBlockArguments arguments = Prepare(inputs, *sizes, options);
     absl::StatusOr<std::vector<at::Tensor>> head_mask = ExpandHeadMask(
         inputs.head_mask, bloom_.n_layer, arguments.hidden_states.scalar_type(),
@@ -117,7 +124,11 @@ absl::StatusOr<BaseModelOutput> BloomModel::Forward(
       if (keep_states) output.hidden_states.push_back(arguments.hidden_states);
       arguments.head_mask = (*head_mask)[i];
       if (!inputs.past_key_values.empty()) {
-        arguments.past = FromPeer(inputs.past_key_values[i], sizes->batch);
+        const LayerCache& past = inputs.past_key_values[i];
+        arguments.past = has_store ? past : FromPeer(past, sizes->batch);
+      }
+      if (arguments.use_cache) {
+        arguments.store = StoreOfLayer(options.key_value_store, i);
       }
       BloomBlockResult result = blocks_[i]->Call(arguments);
       arguments.hidden_states = std::move(result.hidden_states);
@@ -125,7 +136,8 @@ absl::StatusOr<BaseModelOutput> BloomModel::Forward(
         output.attentions.push_back(std::move(result.attention));
       }
       if (arguments.use_cache) {
-        output.past_key_values.push_back(ToPeer(result.present));
+        output.past_key_values.push_back(has_store ? std::move(result.present)
+                                                   : ToPeer(result.present));
       }
     }
     output.last_hidden_state = (*final_norm_)(arguments.hidden_states);

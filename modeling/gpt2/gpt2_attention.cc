@@ -7,6 +7,7 @@
 
 #include "ATen/ATen.h"
 #include "modeling/attention.h"
+#include "modeling/key_value_store.h"
 
 namespace pretrained {
 namespace {
@@ -64,10 +65,8 @@ GPT2AttentionResult GPT2Attention::Forward(
   }
   for (at::Tensor& part : parts) part = SplitHeads(part, head_size_);
   GPT2AttentionResult result{.key = parts[1], .value = parts[2]};
-  if (arguments.past_key.defined()) {
-    result.key = at::cat({arguments.past_key, result.key}, 2);
-    result.value = at::cat({arguments.past_value, result.value}, 2);
-  }
+  AppendToCache(arguments.past_key, arguments.past_value, arguments.store,
+                result.key, result.value);
   AttentionArguments attention{
       .query = parts[0],
       .key = result.key,

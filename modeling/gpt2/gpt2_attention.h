@@ -8,6 +8,7 @@
 #include "c10/core/Device.h"
 #include "device_map/module_tree.h"
 #include "modeling/gpt2/gpt2_config.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/module.h"
 
@@ -22,8 +23,9 @@ struct GPT2AttentionArguments {
   at::Tensor head_mask;      // Times probabilities: [1 or b, h, 1, 1].
   // Cross-attention's keys and values come from these: [b, k, e].
   at::Tensor encoder_hidden_states;
-  at::Tensor past_key;    // [b, h, cached, d]
-  at::Tensor past_value;  // [b, h, cached, d]
+  at::Tensor past_key;                    // [b, h, cached, d]
+  at::Tensor past_value;                  // [b, h, cached, d]
+  KeyValueStore::Layer* store = nullptr;  // Of self-attention.
   // Instead of `bias`, where each query sees what came before it: see Attend().
   bool is_causal = false;
   bool need_probabilities = false;

@@ -42,6 +42,7 @@ GPT2BlockResult GPT2Block::Forward(const GPT2BlockArguments& arguments) {
       .hidden_states = (*ln_1_)(arguments.hidden_states),
       .bias = arguments.bias,
       .head_mask = arguments.head_mask,
+      .store = arguments.store,
       .is_causal = arguments.is_causal,
       .need_probabilities = arguments.output_attentions};
   if (!arguments.past.empty()) {

@@ -8,6 +8,7 @@
 #include "device_map/module_tree.h"
 #include "modeling/gpt2/gpt2_attention.h"
 #include "modeling/gpt2/gpt2_config.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
@@ -22,6 +23,7 @@ struct GPT2BlockArguments {
   at::Tensor encoder_hidden_states;
   at::Tensor encoder_bias;  // Added to scores of cross-attention.
   LayerCache past;          // Key and value; empty at the first token.
+  KeyValueStore::Layer* store = nullptr;
   bool is_causal = false;
   bool output_attentions = false;
 

@@ -47,11 +47,12 @@ absl::StatusOr<HeadOutput> GPT2WithHead::TokenLogits(
     const GPT2ModelInputs& inputs, const ForwardOptions& options) {
   absl::StatusOr<BaseModelOutput> base = transformer_->Forward(inputs, options);
   if (!base.ok()) return base.status();
-  return HeadOutput{.logits = (*head_)(base->last_hidden_state),
-                    .past_key_values = std::move(base->past_key_values),
-                    .hidden_states = std::move(base->hidden_states),
-                    .attentions = std::move(base->attentions),
-                    .cross_attentions = std::move(base->cross_attentions)};
+  return HeadOutput{
+      .logits = (*head_)(StatesForLogits(base->last_hidden_state, options)),
+      .past_key_values = std::move(base->past_key_values),
+      .hidden_states = std::move(base->hidden_states),
+      .attentions = std::move(base->attentions),
+      .cross_attentions = std::move(base->cross_attentions)};
 }
 
 void GPT2WithHead::InitializeTensor(const TensorToInitialize& target) const {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
@@ -35,6 +36,9 @@ class GPT2WithHead : public PretrainedModel {
       int64_t num_tokens,
       std::optional<int64_t> pad_to_multiple_of = std::nullopt) override;
   std::string InputEmbeddingsPath() const override { return "transformer.wte"; }
+  std::vector<std::string> GenerationInputs() const override {
+    return {"position_ids", "token_type_ids", "inputs_embeds"};
+  }
 
  protected:
   // `head_name` is the matrix's name in the layout.

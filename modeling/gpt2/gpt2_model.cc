@@ -17,6 +17,7 @@
 #include "modeling/catch_torch.h"
 #include "modeling/causal_mask.h"
 #include "modeling/gpt2/gpt2_layout.h"
+#include "modeling/key_value_store.h"
 #include "modeling/named_inputs.h"
 #include "modeling/weight_init.h"
 
@@ -125,6 +126,9 @@ absl::StatusOr<BaseModelOutput> GPT2Model::Forward(
     const bool use_cache = options.use_cache.value_or(gpt2_.use_cache);
     absl::Status status = CheckGPT2Inputs(gpt2_, inputs, output_attentions);
     if (!status.ok()) return status;
+    if (!options.only_last_logits) {  // Generate() looked.
+      WarnIfPaddingAndNoAttentionMask(inputs.input_ids, inputs.attention_mask);
+    }
     absl::StatusOr<Prepared> prepared = Prepare(inputs, output_attentions);
     if (!prepared.ok()) return prepared.status();
     BaseModelOutput output;
@@ -136,6 +140,9 @@ absl::StatusOr<BaseModelOutput> GPT2Model::Forward(
       arguments.head_mask = prepared->head_mask[i];
       if (!inputs.past_key_values.empty()) {
         arguments.past = inputs.past_key_values[i];
+      }
+      if (use_cache) {
+        arguments.store = StoreOfLayer(options.key_value_store, i);
       }
       GPT2BlockResult block = blocks_[i]->Call(std::move(arguments));
       states = std::move(block.hidden_states);

@@ -64,7 +64,7 @@ absl::StatusOr<HeadOutput> GPTNeoXWithHead::TokenLogits(
     const GPTNeoXModelInputs& inputs, const ForwardOptions& options) {
   absl::StatusOr<BaseModelOutput> base = gpt_neox_->Forward(inputs, options);
   if (!base.ok()) return base.status();
-  at::Tensor states = base->last_hidden_state;
+  at::Tensor states = StatesForLogits(base->last_hidden_state, options);
   if (dropout_ != nullptr) states = (*dropout_)(states);
   return HeadOutput{.logits = (*head_)(states),
                     .past_key_values = std::move(base->past_key_values),

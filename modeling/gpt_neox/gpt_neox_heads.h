@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
@@ -71,6 +72,9 @@ class GPTNeoXForCausalLM : public GPTNeoXWithHead,
                                    const ForwardOptions& options = {}) override;
 
   std::string OutputEmbeddingsPath() const override { return "embed_out"; }
+  std::vector<std::string> GenerationInputs() const override {
+    return {"position_ids", "inputs_embeds"};
+  }
 };
 
 // Classifies sequences by their last token before padding: logits

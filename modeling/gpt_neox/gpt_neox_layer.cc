@@ -9,6 +9,7 @@
 #include "device_map/module_tree.h"
 #include "modeling/attention.h"
 #include "modeling/gpt_neox/gpt_neox_config.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/module.h"
 #include "modeling/rotary.h"
@@ -48,13 +49,12 @@ GPTNeoXLayerResult GPTNeoXAttention::Forward(
       ApplyRotary(heads.narrow(-1, 0, size), arguments.rotary);
   at::Tensor key = ApplyRotary(heads.narrow(-1, size, size), arguments.rotary);
   at::Tensor value = heads.narrow(-1, 2 * size, size);
-  if (!arguments.past.empty()) {
-    key = at::cat({arguments.past[0], key}, 2);
-    value = at::cat({arguments.past[1], value}, 2);
-  } else if (arguments.use_cache) {
+  if (arguments.use_cache && arguments.past.empty() &&
+      arguments.store == nullptr) {
     // A view would keep queries and keys in memory, too.
     value = value.contiguous();
   }
+  AppendToCache(arguments.past, arguments.store, key, value);
   const at::ScalarType type = value.scalar_type();
   AttentionResult attended =
       Attend({.query = query,

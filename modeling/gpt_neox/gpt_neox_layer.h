@@ -7,6 +7,7 @@
 #include "ATen/core/Tensor.h"
 #include "device_map/module_tree.h"
 #include "modeling/gpt_neox/gpt_neox_config.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
@@ -23,7 +24,8 @@ struct GPTNeoXLayerArguments {
   at::Tensor head_mask;      // See AttentionArguments.
   RotaryTables rotary;       // At the new tokens' positions; in float32.
   LayerCache past;           // Key and value [b, h, k - q, d]; or empty.
-  bool is_causal = false;    // See AttentionArguments.
+  KeyValueStore::Layer* store = nullptr;
+  bool is_causal = false;  // See AttentionArguments.
   bool output_attentions = false;
   bool use_cache = false;
 

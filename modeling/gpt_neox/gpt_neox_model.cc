@@ -16,6 +16,7 @@
 #include "modeling/catch_torch.h"
 #include "modeling/causal_mask.h"
 #include "modeling/gpt_neox/gpt_neox_layout.h"
+#include "modeling/key_value_store.h"
 #include "modeling/named_inputs.h"
 #include "modeling/weight_init.h"
 
@@ -107,6 +108,9 @@ absl::StatusOr<BaseModelOutput> GPTNeoXModel::Forward(
     absl::StatusOr<GPTNeoXInputSizes> sizes = CheckGPTNeoXInputs(
         neox_, embed_in_->parameter("weight").size(0), inputs);
     if (!sizes.ok()) return sizes.status();
+    if (!options.only_last_logits) {  // Generate() looked.
+      WarnIfPaddingAndNoAttentionMask(inputs.input_ids, inputs.attention_mask);
+    }
     absl::StatusOr<Prepared> prepared = Prepare(inputs, *sizes, options);
     if (!prepared.ok()) return prepared.status();
     GPTNeoXLayerArguments& arguments = prepared->shared;
@@ -120,6 +124,9 @@ absl::StatusOr<BaseModelOutput> GPTNeoXModel::Forward(
           prepared->positions, arguments.hidden_states.scalar_type());
       if (!inputs.past_key_values.empty()) {
         arguments.past = inputs.past_key_values[i];
+      }
+      if (arguments.use_cache) {
+        arguments.store = StoreOfLayer(options.key_value_store, i);
       }
       GPTNeoXLayerResult result = layers_[i]->Call(arguments);
       arguments.hidden_states = std::move(result.hidden_states);

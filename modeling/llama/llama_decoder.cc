@@ -5,10 +5,10 @@
 #include <memory>
 #include <utility>
 
-#include "ATen/ops/cat.h"
 #include "ATen/ops/linear.h"
 #include "device_map/module_tree.h"
 #include "modeling/attention.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/llama/llama_config.h"
 #include "modeling/module.h"
@@ -52,10 +52,7 @@ LlamaLayerResult LlamaAttention::Forward(const LlamaLayerArguments& arguments) {
   at::Tensor key =
       ApplyRotary(SplitHeads(Project(*key_, x), head_size_), arguments.rotary);
   at::Tensor value = SplitHeads(Project(*value_, x), head_size_);
-  if (!arguments.past.empty()) {
-    key = at::cat({arguments.past[0], key}, 2);
-    value = at::cat({arguments.past[1], value}, 2);
-  }
+  AppendToCache(arguments.past, arguments.store, key, value);
   AttentionResult attended =
       Attend({.query = query,
               .key = key,

@@ -6,6 +6,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "device_map/module_tree.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/llama/llama_config.h"
 #include "modeling/model_output.h"
@@ -22,7 +23,8 @@ struct LlamaLayerArguments {
   at::Tensor bias;           // Added to scores; undefined for none.
   RotaryTables rotary;       // At the new tokens' positions.
   LayerCache past;           // Key and value [b, g, k - q, d]; or empty.
-  bool is_causal = false;    // See AttentionArguments.
+  KeyValueStore::Layer* store = nullptr;
+  bool is_causal = false;  // See AttentionArguments.
   bool output_attentions = false;
   bool use_cache = false;
 

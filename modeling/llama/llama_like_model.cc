@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "modeling/catch_torch.h"
 #include "modeling/causal_mask.h"
+#include "modeling/key_value_store.h"
 #include "modeling/last_token.h"
 #include "modeling/losses.h"
 #include "modeling/named_inputs.h"
@@ -159,6 +160,9 @@ absl::StatusOr<BaseModelOutput> LlamaLikeModel::Forward(
       if (!inputs.past_key_values.empty()) {
         arguments->past = inputs.past_key_values[i];
       }
+      if (arguments->use_cache) {
+        arguments->store = StoreOfLayer(options.key_value_store, i);
+      }
       LlamaLayerResult result = layers_[i]->Call(*arguments);
       arguments->hidden_states = std::move(result.hidden_states);
       if (arguments->output_attentions) {
@@ -206,7 +210,7 @@ absl::StatusOr<HeadOutput> LlamaLikeForCausalLM::Forward(
     if (!status.ok()) return status;
     absl::StatusOr<BaseModelOutput> base = model_->Forward(inputs, options);
     if (!base.ok()) return base.status();
-    const at::Tensor& states = base->last_hidden_state;
+    const at::Tensor states = StatesForLogits(base->last_hidden_state, options);
     const int64_t rows = lm_head_->parameter("weight").size(0);
     const int64_t slices = model_->llama_config().pretraining_tp;
     const int64_t counted = rows / slices * slices;

@@ -89,6 +89,9 @@ class LlamaLikeForCausalLM : public PretrainedModel {
     return "model.embed_tokens";
   }
   std::string OutputEmbeddingsPath() const override { return "lm_head"; }
+  std::vector<std::string> GenerationInputs() const override {
+    return {"position_ids", "inputs_embeds"};
+  }
 
   LlamaLikeModel& model() { return *model_; }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "device_map/module_tree.h"
 #include "modeling/attention.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
@@ -36,10 +37,7 @@ OPTLayerResult OPTAttention::Forward(const OPTLayerArguments& arguments) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(head_size_));
   at::Tensor key = SplitHeads((*key_)(x), head_size_);
   at::Tensor value = SplitHeads((*value_)(x), head_size_);
-  if (!arguments.past.empty()) {
-    key = at::cat({arguments.past[0], key}, 2);
-    value = at::cat({arguments.past[1], value}, 2);
-  }
+  AppendToCache(arguments.past, arguments.store, key, value);
   AttentionResult attended =
       Attend({.query = SplitHeads((*query_)(x)*scale, head_size_),
               .key = key,
@@ -141,6 +139,7 @@ OPTDecoderResult OPTDecoder::Forward(const OPTDecoderArguments& arguments) {
                             .use_cache = arguments.use_cache};
     if (!arguments.head_mask.empty()) layer.head_mask = arguments.head_mask[i];
     if (!arguments.past.empty()) layer.past = arguments.past[i];
+    if (arguments.use_cache) layer.store = StoreOfLayer(arguments.store, i);
     OPTLayerResult done = layers_[i]->Call(std::move(layer));
     states = std::move(done.hidden_states);
     if (arguments.use_cache) {

@@ -7,6 +7,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "device_map/module_tree.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
@@ -22,7 +23,8 @@ struct OPTLayerArguments {
   at::Tensor bias;           // Added to scores, [1 or b, 1, q, k]; or none.
   at::Tensor head_mask;      // Times probabilities: [1, h, 1, 1]; or none.
   LayerCache past;           // Key and value [b, h, k - q, d]; or empty.
-  bool is_causal = false;    // See AttentionArguments.
+  KeyValueStore::Layer* store = nullptr;
+  bool is_causal = false;  // See AttentionArguments.
   bool output_attentions = false;
   bool use_cache = false;
 
@@ -96,6 +98,7 @@ struct OPTDecoderArguments {
   at::Tensor bias;                    // As in OPTLayerArguments.
   std::vector<at::Tensor> head_mask;  // One a layer, or none.
   KeyValueCache past;                 // One entry a layer, or none.
+  KeyValueStore* store = nullptr;
   bool is_causal = false;
   bool output_attentions = false;
   bool output_hidden_states = false;

@@ -80,6 +80,7 @@ absl::StatusOr<OPTDecoderArguments> OPTModel::Prepare(
       .inputs_embeds = inputs.inputs_embeds,
       .position_rows = facts.position_rows,
       .past = inputs.past_key_values,
+      .store = options.key_value_store,
       .output_attentions =
           options.output_attentions.value_or(opt_.output_attentions),
       .output_hidden_states =
@@ -102,6 +103,9 @@ absl::StatusOr<BaseModelOutput> OPTModel::Forward(
     absl::StatusOr<OPTInputFacts> facts = CheckOPTInputs(
         opt_, decoder_->embed_tokens().parameter("weight").size(0), inputs);
     if (!facts.ok()) return facts.status();
+    if (!options.only_last_logits) {  // Generate() looked.
+      WarnIfPaddingAndNoAttentionMask(inputs.input_ids, inputs.attention_mask);
+    }
     absl::StatusOr<OPTDecoderArguments> arguments =
         Prepare(inputs, *std::move(facts), options);
     if (!arguments.ok()) return arguments.status();
@@ -144,10 +148,11 @@ absl::StatusOr<HeadOutput> OPTWithHead::TokenLogits(
     const OPTModelInputs& inputs, const ForwardOptions& options) {
   absl::StatusOr<BaseModelOutput> base = model_->Forward(inputs, options);
   if (!base.ok()) return base.status();
-  return HeadOutput{.logits = (*head_)(base->last_hidden_state),
-                    .past_key_values = std::move(base->past_key_values),
-                    .hidden_states = std::move(base->hidden_states),
-                    .attentions = std::move(base->attentions)};
+  return HeadOutput{
+      .logits = (*head_)(StatesForLogits(base->last_hidden_state, options)),
+      .past_key_values = std::move(base->past_key_values),
+      .hidden_states = std::move(base->hidden_states),
+      .attentions = std::move(base->attentions)};
 }
 
 template <typename Self>

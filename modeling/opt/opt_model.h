@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
@@ -117,6 +118,9 @@ class OPTForCausalLM : public OPTWithHead, public Loadable<OPTForCausalLM> {
                                      const ForwardOptions& options = {});
   absl::StatusOr<ModelOutput> Call(const NamedTensors& inputs,
                                    const ForwardOptions& options = {}) override;
+  std::vector<std::string> GenerationInputs() const override {
+    return {"inputs_embeds"};
+  }
   std::string OutputEmbeddingsPath() const override { return "lm_head"; }
 };
 

@@ -3,9 +3,9 @@
 #include <cstdint>
 
 #include "ATen/core/Tensor.h"
-#include "ATen/ops/cat.h"
 #include "device_map/module_tree.h"
 #include "modeling/attention.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/module.h"
 #include "modeling/relative_position_bias.h"
@@ -31,15 +31,9 @@ T5Attention::T5Attention(const ModuleNode& node, const ModuleOptions& options,
   }
 }
 
-at::Tensor T5Attention::Project(Linear& projection,
-                                const T5AttentionArguments& arguments,
-                                const at::Tensor& past) {
-  const at::Tensor& states = arguments.key_value_states;
-  if (!states.defined()) {
-    const at::Tensor own =
-        SplitHeads(projection(arguments.hidden_states), head_size_);
-    return past.defined() ? at::cat({past, own}, 2) : own;
-  }
+at::Tensor T5Attention::ProjectStates(Linear& projection,
+                                      const at::Tensor& states,
+                                      const at::Tensor& past) {
   // A cache of another length was made from other states, and is of no use.
   const bool is_cached = past.defined() && past.size(2) == states.size(1);
   return is_cached ? past : SplitHeads(projection(states), head_size_);
@@ -61,8 +55,16 @@ T5AttentionResult T5Attention::Forward(const T5AttentionArguments& arguments) {
   const at::Tensor query =
       SplitHeads((*q_)(arguments.hidden_states), head_size_);
   T5AttentionResult result;
-  result.key = Project(*k_, arguments, arguments.past_key);
-  result.value = Project(*v_, arguments, arguments.past_value);
+  const at::Tensor& states = arguments.key_value_states;
+  if (states.defined()) {
+    result.key = ProjectStates(*k_, states, arguments.past_key);
+    result.value = ProjectStates(*v_, states, arguments.past_value);
+  } else {
+    result.key = SplitHeads((*k_)(arguments.hidden_states), head_size_);
+    result.value = SplitHeads((*v_)(arguments.hidden_states), head_size_);
+    AppendToCache(arguments.past_key, arguments.past_value, arguments.store,
+                  result.key, result.value);
+  }
   result.position_bias = arguments.position_bias;
   if (!result.position_bias.defined()) {
     result.position_bias =

@@ -6,6 +6,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "device_map/module_tree.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/module.h"
 #include "modeling/relative_position_bias.h"
@@ -25,6 +26,7 @@ struct T5AttentionArguments {
   at::Tensor head_mask;  // Times probabilities: [1 or b, h, 1, 1].
   at::Tensor past_key;   // Cached: [b, h, k - q, d]; whole for cross-attention.
   at::Tensor past_value;
+  KeyValueStore::Layer* store = nullptr;  // Of self-attention.
   bool output_attentions = false;
 
   template <typename F>
@@ -67,9 +69,9 @@ class T5Attention
   T5AttentionResult Forward(const T5AttentionArguments& arguments) override;
 
  private:
-  // Keys or values, [b, h, k, d], with those of `past` before or instead.
-  at::Tensor Project(Linear& projection, const T5AttentionArguments& arguments,
-                     const at::Tensor& past);
+  // Cross-attention's keys or values, [b, h, k, d]; `past` where it will do.
+  at::Tensor ProjectStates(Linear& projection, const at::Tensor& states,
+                           const at::Tensor& past);
   at::Tensor PositionBias(int64_t queries, int64_t keys,
                           const at::Tensor& mask);
 

@@ -120,6 +120,7 @@ T5BlockResult T5Block::Forward(const T5BlockArguments& arguments) {
                              .head_mask = arguments.head_mask,
                              .past_key = Cached(arguments.past, 0),
                              .past_value = Cached(arguments.past, 1),
+                             .store = arguments.store,
                              .output_attentions = arguments.output_attentions});
   T5BlockResult result{.present = {self.key, self.value},
                        .position_bias = self.position_bias,

@@ -5,6 +5,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "device_map/module_tree.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
@@ -76,6 +77,7 @@ struct T5BlockArguments {
   at::Tensor head_mask;
   at::Tensor cross_attn_head_mask;
   LayerCache past;  // Empty at the first token.
+  KeyValueStore::Layer* store = nullptr;
   bool output_attentions = false;
 
   template <typename F>

@@ -10,6 +10,7 @@
 #include "modeling/auto_model.h"
 #include "modeling/catch_torch.h"
 #include "modeling/from_pretrained.h"
+#include "modeling/last_token.h"
 #include "modeling/losses.h"
 #include "modeling/model_layout.h"
 #include "modeling/model_output.h"
@@ -79,7 +80,8 @@ absl::StatusOr<Seq2SeqOutput> T5ForConditionalGeneration::Forward(
         if (!status.ok()) return status;
         absl::StatusOr<Seq2SeqOutput> output = EncodeAndDecode(inputs, options);
         if (!output.ok()) return output;
-        at::Tensor states = std::exchange(output->last_hidden_state, {});
+        at::Tensor states = StatesForLogits(
+            std::exchange(output->last_hidden_state, {}), options);
         if (t5_config().tie_word_embeddings) {
           // The embeddings' rows are longer than those of a head of its own.
           states = states * std::pow(t5_config().d_model, -0.5);
@@ -110,6 +112,33 @@ const ModelClass& T5ForConditionalGeneration::Class() {
       new ModelClass(MakeModelClass<T5ForConditionalGeneration, T5Config>(
           T5ForConditionalGenerationLayoutClass()));
   return *model_class;
+}
+
+absl::StatusOr<NamedTensors>
+T5ForConditionalGeneration::PrepareInputsForGeneration(
+    const GenerationStep& step) const {
+  NamedTensors inputs = step.others;
+  inputs.erase("inputs_embeds");  // The encoder's.
+  inputs["decoder_input_ids"] = step.input_ids;
+  inputs["encoder_outputs.0"] = step.encoder_outputs.last_hidden_state;
+  if (step.attention_mask.defined()) {
+    inputs["attention_mask"] = step.attention_mask;
+  }
+  AddCacheByName("past_key_values", step.past_key_values, inputs);
+  return inputs;
+}
+
+absl::StatusOr<BaseModelOutput> T5ForConditionalGeneration::EncodeForGeneration(
+    const NamedTensors& inputs, const ForwardOptions& options) {
+  return CatchTorch(
+      "T5ForConditionalGeneration", [&]() -> absl::StatusOr<BaseModelOutput> {
+        absl::StatusOr<T5EncoderInputs> arguments =
+            T5EncoderInputsByName(class_name(), inputs);
+        if (!arguments.ok()) return arguments.status();
+        absl::Status status = CheckT5EncoderInputs(t5_config(), *arguments);
+        if (!status.ok()) return status;
+        return Encode(*arguments, options);
+      });
 }
 
 T5EncoderModel::T5EncoderModel(PretrainedConfig config, const T5Config& t5,

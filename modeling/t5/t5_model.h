@@ -3,9 +3,11 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "modeling/from_pretrained.h"
+#include "modeling/generation_step.h"
 #include "modeling/layers.h"
 #include "modeling/model_layout.h"
 #include "modeling/model_output.h"
@@ -70,6 +72,15 @@ class T5ForConditionalGeneration : public T5EncoderDecoder,
                                    const ForwardOptions& options = {}) override;
 
   std::string OutputEmbeddingsPath() const override { return "lm_head"; }
+
+  std::vector<std::string> GenerationInputs() const override {
+    return {"inputs_embeds", "decoder_attention_mask", "head_mask",
+            "decoder_head_mask", "cross_attn_head_mask"};
+  }
+  absl::StatusOr<NamedTensors> PrepareInputsForGeneration(
+      const GenerationStep& step) const override;
+  absl::StatusOr<BaseModelOutput> EncodeForGeneration(
+      const NamedTensors& inputs, const ForwardOptions& options) override;
 
  private:
   std::shared_ptr<Linear> lm_head_;

@@ -147,6 +147,7 @@ absl::StatusOr<BaseModelOutput> T5EncoderDecoder::Decode(
   arguments->output_hidden_states =
       options.output_hidden_states.value_or(t5.output_hidden_states);
   arguments->use_cache = options.use_cache.value_or(t5.use_cache);
+  arguments->store = options.key_value_store;
   return decoder_->Call(*std::move(arguments)).output;
 }
 

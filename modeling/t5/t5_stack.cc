@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "device_map/module_tree.h"
 #include "modeling/attention_mask.h"
+#include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
@@ -112,6 +113,9 @@ T5StackResult T5Stack::Forward(const T5StackArguments& arguments) {
         .output_attentions = arguments.output_attentions};
     if (!arguments.past_key_values.empty()) {
       block_arguments.past = arguments.past_key_values[i];
+    }
+    if (arguments.use_cache) {
+      block_arguments.store = StoreOfLayer(arguments.store, i);
     }
     T5BlockResult block = blocks_[i]->Call(std::move(block_arguments));
     hidden_states = std::move(block.hidden_states);

@@ -26,6 +26,7 @@ struct T5StackArguments {
   std::vector<at::Tensor> head_mask;             // One entry a layer.
   std::vector<at::Tensor> cross_attn_head_mask;  // Likewise.
   KeyValueCache past_key_values;                 // Empty, or one a layer.
+  KeyValueStore* store = nullptr;
   bool output_attentions = false;
   bool output_hidden_states = false;
   bool use_cache = false;
