@@ -239,17 +239,11 @@ void ExpectSame(const at::Tensor& got, const at::Tensor& want,
 
 TEST(GoldenProcessorsTest, AreThePeers) {
   std::map<std::string, int> seen;
-  const NamedTensors all =
-      ReadGolden(CasesFile("processors.safetensors"), "processors.");
-  std::map<std::string, NamedTensors> by_case;
-  for (const auto& [name, tensor] : all) {
-    const size_t dot = name.find('.');
-    by_case[name.substr(0, dot)].emplace_back(name.substr(dot + 1), tensor);
-  }
+  std::map<int64_t, NamedTensors> by_case = TensorsByCase("processors");
   int number = 0;
   for (const Json& golden : ReadJsonFile(CasesFile("processors.json"))) {
     SCOPED_TRACE(absl::StrCat("case ", number, ": ", golden.dump()));
-    const NamedTensors& tensors = by_case[std::to_string(number++)];
+    const NamedTensors& tensors = by_case[number++];
     const at::Tensor scores = TensorOf(tensors, "scores");
     ASSERT_TRUE(scores.defined());
     ExpectSame(Processed(golden, tensors, scores.clone()),
@@ -262,16 +256,10 @@ TEST(GoldenProcessorsTest, AreThePeers) {
 // In bfloat16 they agree with themselves in float32, but for the filters, whose
 // thresholds rounding may cross.
 TEST(GoldenProcessorsTest, TakeHalfPrecision) {
-  const NamedTensors all =
-      ReadGolden(CasesFile("processors.safetensors"), "processors.");
-  std::map<std::string, NamedTensors> by_case;
-  for (const auto& [name, tensor] : all) {
-    const size_t dot = name.find('.');
-    by_case[name.substr(0, dot)].emplace_back(name.substr(dot + 1), tensor);
-  }
+  std::map<int64_t, NamedTensors> by_case = TensorsByCase("processors");
   int number = 0;
   for (const Json& golden : ReadJsonFile(CasesFile("processors.json"))) {
-    const NamedTensors& tensors = by_case[std::to_string(number++)];
+    const NamedTensors& tensors = by_case[number++];
     const std::string name = golden["class"];
     if (name == "InfNanRemoveLogitsProcessor") continue;  // Another maximum.
     SCOPED_TRACE(absl::StrCat("case ", number - 1, ": ", golden.dump()));

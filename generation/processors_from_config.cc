@@ -130,7 +130,8 @@ void AddBadWords(const GenerationConfig& config, Builder& builder) {
   const Json& lists = config.Get(kName);
   std::vector<std::vector<int64_t>> words;
   for (const Json& list : lists) {
-    std::optional<std::vector<int64_t>> ids = IdsIn(list);
+    std::optional<std::vector<int64_t>> ids;
+    if (lists.is_array()) ids = IdsIn(list);
     if (!ids.has_value()) {
       return builder.Bad(kName, "a list of lists of ids is expected");
     }
