@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -182,7 +183,7 @@ TEST(LogitsProcessorTest, IdsOutsideTheVocabularyNeverMatch) {
   list.Add(ExponentialDecayLengthPenalty(0, 2, none, 0));
   list.Add(SuppressTokensLogitsProcessor(none));
   list.Add(SuppressTokensAtBeginLogitsProcessor(none, 2));
-  list.Add(ForceTokensLogitsProcessor({{2, 6}}));
+  list.Add(ForceTokensLogitsProcessor(std::map<int64_t, int64_t>{{2, 6}}));
   list.Add(*SequenceBiasLogitsProcessor::Create(
       {{{6}, 1.0}, {{1, 6}, 2.0}, {{kHuge, 2}, 3.0}}));
   list.Add(*NoBadWordsLogitsProcessor::Create({{6}, {1, kHuge}}, {}));
