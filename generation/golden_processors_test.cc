@@ -228,8 +228,9 @@ void ExpectSame(const at::Tensor& got, const at::Tensor& want,
   ASSERT_EQ(got.sizes(), want.sizes());
   const at::Tensor finite = want.isfinite();
   ASSERT_TRUE(at::equal(got.isfinite(), finite)) << got << "\n" << want;
-  EXPECT_TRUE(at::equal(got.masked_fill(finite, 0).to(at::kFloat),
-                        want.masked_fill(finite, 0)))
+  EXPECT_TRUE(at::allclose(got.masked_fill(finite, 0).to(at::kFloat),
+                           want.masked_fill(finite, 0), /*rtol=*/0, /*atol=*/0,
+                           /*equal_nan=*/true))
       << got << "\n"
       << want;
   const at::Tensor rest = finite.logical_not();
