@@ -69,19 +69,19 @@ TEST(FindHeadsToPruneTest, RefusesHeadsThatNeverWereAndPruningAll) {
 TEST(PlanHeadPruningTest, PlansTheLayersThatLoseHeads) {
   absl::StatusOr<std::map<int64_t, HeadsToPrune>> plan =
       PlanHeadPruning({{0, {1, 0}}, {2, {3}}}, 3, 4, 2, {{0, {1}}, {2, {3}}});
-  ASSERT_THAT(plan, IsOk());
+  ASSERT_THAT(plan.status(), IsOk());
   ASSERT_EQ(plan->size(), 1u);  // Layer 2 lost its head earlier.
   EXPECT_THAT(plan->at(0).heads, ElementsAre(0));
   EXPECT_THAT(plan->at(0).rows, ElementsAre(2, 3, 4, 5));
 }
 
 TEST(PlanHeadPruningTest, RefusesLayersAndHeadsThatThereAreNot) {
-  for (const int64_t layer : {-1, 3}) {
-    EXPECT_THAT(PlanHeadPruning({{0, {1}}, {layer, {1}}}, 3, 4, 2, {}),
+  for (const int64_t layer : {int64_t{-1}, int64_t{3}}) {
+    EXPECT_THAT(PlanHeadPruning({{0, {1}}, {layer, {1}}}, 3, 4, 2, {}).status(),
                 StatusIs(absl::StatusCode::kInvalidArgument,
                          HasSubstr("there are 3 layers, from 0")));
   }
-  EXPECT_THAT(PlanHeadPruning({{0, {4}}}, 3, 4, 2, {}),
+  EXPECT_THAT(PlanHeadPruning({{0, {4}}}, 3, 4, 2, {}).status(),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("there are heads 0 to 3")));
 }
