@@ -22,7 +22,6 @@
 #include "modeling/json_testutil.h"
 #include "modeling/model_output.h"
 #include "modeling/pretrained_model.h"
-#include "modeling/tensor_testutil.h"
 #include "nlohmann/json.hpp"
 
 namespace pretrained {
