@@ -175,16 +175,12 @@ TEST(GenerateTest, TheCacheChangesNothing) {
 
 TEST(GenerateTest, BertGenerates) {
   for (const bool is_decoder : {true, false}) {
+    const Json settings = {
+        {"hidden_size", 16},      {"num_attention_heads", 2},
+        {"num_hidden_layers", 2}, {"intermediate_size", 20},
+        {"vocab_size", 50},       {"is_decoder", is_decoder}};
     PretrainedConfig config(BertConfigClass());
-    for (const auto& [name, value] : Json{
-             {"hidden_size", 16},
-             {"num_attention_heads", 2},
-             {"num_hidden_layers", 2},
-             {"intermediate_size", 20},
-             {"vocab_size", 50},
-             {"is_decoder", is_decoder}}.items()) {
-      config.Set(name, value);
-    }
+    for (const auto& [name, value] : settings.items()) config.Set(name, value);
     auto model = BertLMHeadModel::FromConfig(config, {.seed = 4});
     ASSERT_THAT(model, IsOk());
     const at::Tensor ids = PaddedRows().at("input_ids").remainder(50);
