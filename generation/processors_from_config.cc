@@ -107,7 +107,8 @@ std::optional<std::vector<int64_t>> IdsIn(const Json& json) {
 void AddSequenceBias(const GenerationConfig& config, Builder& builder) {
   constexpr char kName[] = "sequence_bias";
   constexpr char kExpected[] =
-      "a list of pairs of a list of ids and a number, [[[5, 9], -1.5], ..], is expected";
+      "a list of pairs of a list of ids and a number, [[[5, 9], -1.5], ..], is "
+      "expected";
   if (!builder.IsSet(kName)) return;
   const Json& pairs = config.Get(kName);
   if (!pairs.is_array()) return builder.Bad(kName, kExpected);
@@ -129,7 +130,8 @@ void AddBadWords(const GenerationConfig& config, Builder& builder) {
   const Json& lists = config.Get(kName);
   std::vector<std::vector<int64_t>> words;
   for (const Json& list : lists) {
-    std::optional<std::vector<int64_t>> ids = IdsIn(list);
+    std::optional<std::vector<int64_t>> ids;
+    if (lists.is_array()) ids = IdsIn(list);
     if (!ids.has_value()) {
       return builder.Bad(kName, "a list of lists of ids is expected");
     }
@@ -143,7 +145,8 @@ void AddBadWords(const GenerationConfig& config, Builder& builder) {
 void AddRepetition(const ProcessorContext& context, Builder& builder) {
   const auto has_source = [&](absl::string_view name) {
     if (context.encoder_input_ids.defined()) return true;
-    builder.Bad(name, "null is expected where no input_ids of a source are given");
+    builder.Bad(name,
+                "null is expected where no input_ids of a source are given");
     return false;
   };
   const auto source_penalty = builder.Number("encoder_repetition_penalty");
@@ -164,7 +167,8 @@ void AddRepetition(const ProcessorContext& context, Builder& builder) {
   const auto source_ngram = builder.Int(kSourceNGram);
   if (source_ngram.value_or(0) <= 0) return;
   if (!context.is_encoder_decoder) {
-    return builder.Bad(kSourceNGram, "the model has no encoder, and 0 is expected");
+    return builder.Bad(kSourceNGram,
+                       "the model has no encoder, and 0 is expected");
   }
   if (has_source(kSourceNGram)) {
     builder.Add(EncoderNoRepeatNGramLogitsProcessor::Create(
@@ -190,7 +194,8 @@ void AddLengths(const ProcessorContext& context, Builder& builder) {
   if (context.prefix_allowed_tokens != nullptr) {
     const int64_t beams = builder.RequiredInt("num_beams");
     const int64_t groups = builder.RequiredInt("num_beam_groups");
-    if (groups < 1) return builder.Bad("num_beam_groups", "1 or more are expected");
+    if (groups < 1)
+      return builder.Bad("num_beam_groups", "1 or more are expected");
     builder.Add(PrefixConstrainedLogitsProcessor::Create(
         context.prefix_allowed_tokens, beams / groups));
   }

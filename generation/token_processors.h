@@ -93,7 +93,8 @@ class ForcedEOSTokenLogitsProcessor : public LogitsProcessor {
 
 // Once a row is longer than `start` tokens after its first
 // `input_ids_seq_length`, makes an end ever likelier: with n tokens more,
-// |score| (factor^n - 1) is added to it.
+// |score| (factor^n - 1) is added to it. As in 4.34 that makes NaN of -inf, for
+// which InfNanRemoveLogitsProcessor comes too early in a config's order.
 class ExponentialDecayLengthPenalty : public LogitsProcessor {
  public:
   ExponentialDecayLengthPenalty(int64_t start, double factor,
