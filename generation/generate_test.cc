@@ -13,14 +13,17 @@
 #include "absl/status/status_matchers.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modeling/auto_model.h"
 #include "modeling/bert/bert_config.h"
 #include "modeling/bert/bert_lm_heads.h"
+#include "modeling/from_pretrained.h"
 #include "modeling/generation_config.h"
 #include "modeling/json_testutil.h"
 #include "modeling/model_output.h"
+#include "modeling/pretrained_config.h"
 #include "modeling/pretrained_model.h"
 #include "nlohmann/json.hpp"
 
@@ -49,8 +52,12 @@ at::Tensor Tensor(const Json& rows) {
 // A model of testdata/models, which generates as `config` says.
 std::shared_ptr<PretrainedModel> Load(const std::string& name,
                                       const Json& config = Json::object()) {
-  auto model = AutoModel::FromPretrained(absl::StrCat("testdata/models/", name),
-                                         {.kwargs = Json::object()});
+  // What stands after a dash tells models of one class apart.
+  const std::vector<std::string> parts = absl::StrSplit(name, '-');
+  const auto model_class = FindModel(parts[0]);
+  EXPECT_THAT(model_class, IsOk());
+  auto model =
+      LoadPretrained(**model_class, absl::StrCat("testdata/models/", name));
   EXPECT_THAT(model, IsOk()) << name;
   GenerationConfig generation;
   for (const auto& [key, value] : config.items()) generation.Set(key, value);
@@ -175,16 +182,12 @@ TEST(GenerateTest, TheCacheChangesNothing) {
 
 TEST(GenerateTest, BertGenerates) {
   for (const bool is_decoder : {true, false}) {
+    const Json settings = {
+        {"hidden_size", 16},      {"num_attention_heads", 2},
+        {"num_hidden_layers", 2}, {"intermediate_size", 20},
+        {"vocab_size", 50},       {"is_decoder", is_decoder}};
     PretrainedConfig config(BertConfigClass());
-    for (const auto& [name, value] : Json{
-             {"hidden_size", 16},
-             {"num_attention_heads", 2},
-             {"num_hidden_layers", 2},
-             {"intermediate_size", 20},
-             {"vocab_size", 50},
-             {"is_decoder", is_decoder}}.items()) {
-      config.Set(name, value);
-    }
+    for (const auto& [name, value] : settings.items()) config.Set(name, value);
     auto model = BertLMHeadModel::FromConfig(config, {.seed = 4});
     ASSERT_THAT(model, IsOk());
     const at::Tensor ids = PaddedRows().at("input_ids").remainder(50);

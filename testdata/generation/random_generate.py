@@ -72,6 +72,9 @@ def t5(rng, common):
                                  tie_word_embeddings=rng.random() < 0.5, **common)
 
 
+# Settings that a file of its own would be refused for, and the one that says more as a flag.
+FLAGS_ALONE = ("max_length", "num_beams", "num_beam_groups", "diversity_penalty", "num_return_sequences")
+
 FAMILIES = {"GPT2LMHeadModel": gpt2, "LlamaForCausalLM": llama, "MistralForCausalLM": mistral, "GPTNeoXForCausalLM": gpt_neox,
             "BertLMHeadModel": bert, "BertForMaskedLM": bert, "T5ForConditionalGeneration": t5}
 
@@ -174,7 +177,7 @@ def draw_case(folder, seed, number):
         if any(answer(model, inputs, kwargs, noise) != case for noise in (1, 2)):
             continue
         # Some settings come from the model.
-        for name in [name for name in kwargs if name != "max_length" and rng.random() < 0.2]:
+        for name in [name for name in kwargs if name not in FLAGS_ALONE and rng.random() < 0.2]:
             setattr(model.generation_config, name, kwargs[name])
         case = {"class": type(model).__name__, "kwargs": kwargs, **case}
         shutil.rmtree(folder, ignore_errors=True)
