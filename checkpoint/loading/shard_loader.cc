@@ -20,6 +20,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/error_text.h"
 #include "checkpoint/loading/available_memory.h"
+#include "checkpoint/loading/checkpoint_source.h"
 #include "checkpoint/loading/engine_choice.h"
 #include "checkpoint/loading/file_source.h"
 #include "checkpoint/loading/file_system_kind.h"
@@ -40,7 +41,8 @@ constexpr int64_t kTensorAlignment = 64;
 struct FileShare {
   std::vector<size_t> as_stored;  // In their dtype, no two over the same bytes.
   std::vector<size_t> converted;  // The other ones in place.
-  std::vector<size_t> whole;      // Those that are not in place.
+  std::vector<size_t> whole;      // Those that only Checkpoint::Read() reads.
+  std::vector<size_t> viewed;     // Those that are in memory already.
 };
 
 int64_t ResultBytes(const TensorRequest& request) {
@@ -112,13 +114,20 @@ class ShardLoader {
              std::make_pair(tensor(b).file, tensor(b).begin);
     });
     std::map<int, int64_t> used_up_to;  // By file, of the tensors before.
+    std::map<int, bool> reads_ranges;   // By file.
     for (const size_t i : order) {
       FileShare& share = shares_[tensor(i).file];
       int64_t& used = used_up_to[tensor(i).file];
       const bool overlaps = tensor(i).begin < used;
       used = std::max(used, tensor(i).end);
       total_bytes_ += tensor(i).nbytes();
-      if (!tensor(i).in_place) {
+      const auto [ranges, is_new] = reads_ranges.try_emplace(tensor(i).file);
+      if (is_new) ranges->second = ReadsRanges(checkpoint_, tensor(i));
+      if (!ranges->second && !overlaps &&
+          requests_[i].dtype == tensor(i).dtype &&
+          options_.sharing != Sharing::kPrivate) {
+        share.viewed.push_back(i);
+      } else if (!tensor(i).in_place || !ranges->second) {
         share.whole.push_back(i);
       } else if (overlaps || requests_[i].dtype != tensor(i).dtype) {
         share.converted.push_back(i);
@@ -146,6 +155,10 @@ class ShardLoader {
     for (const size_t i : share.whole) {
       facts.converted_bytes += ResultBytes(requests_[i]);
     }
+    for (const size_t i : share.viewed) {
+      facts.mapped_bytes += ResultBytes(requests_[i]);
+    }
+    if (begin >= end) return facts;
     if (facts.mapped_bytes + facts.converted_bytes > kSmallBytes) {
       facts.cached_fraction = CachedFraction(path, begin, end);
     }
@@ -164,8 +177,10 @@ class ShardLoader {
         choice.converted == ReadEngine::kWarmed) {
       choice.converted = ReadEngine::kBuffered;
     }
-    absl::Status status = PrepareAsStored(file, share.as_stored, choice);
-    if (status.ok()) status = PrepareConverted(file, share.converted, choice);
+    absl::Status status = ViewAll(share.viewed);
+    if (!share.viewed.empty()) choice.as_stored = ReadEngine::kMapped;
+    if (status.ok()) status = PrepareAsStored(share.as_stored, choice);
+    if (status.ok()) status = PrepareConverted(share.converted, choice);
     if (!status.ok()) return status;
     for (const size_t i : share.whole) whole_.push_back(i);
     available -= facts.converted_bytes;
@@ -179,25 +194,31 @@ class ShardLoader {
     return engine == ReadEngine::kMapped || engine == ReadEngine::kWarmed;
   }
 
-  absl::Status PrepareAsStored(int file, const std::vector<size_t>& numbers,
+  // Has the checkpoint give views; sums up their bytes.
+  absl::Status ViewAll(const std::vector<size_t>& numbers,
+                       bool counts_as_done = true) {
+    int64_t bytes = 0;
+    for (const size_t i : numbers) {
+      absl::StatusOr<TensorView> view = checkpoint_.View(*requests_[i].tensor);
+      if (!view.ok()) return view.status();
+      views_[i] = *std::move(view);
+      bytes += views_[i].nbytes;
+    }
+    report_.mapped_bytes += bytes;
+    if (counts_as_done) done_bytes_ += bytes;
+    return absl::OkStatus();
+  }
+
+  absl::Status PrepareAsStored(const std::vector<size_t>& numbers,
                                EngineChoice& choice) {
     if (numbers.empty()) return absl::OkStatus();
     if (IsMapped(choice.as_stored)) {
-      int64_t bytes = 0;
-      for (const size_t i : numbers) {
-        absl::StatusOr<TensorView> view =
-            checkpoint_.View(*requests_[i].tensor);
-        if (!view.ok()) return view.status();
-        views_[i] = *std::move(view);
-        bytes += views_[i].nbytes;
-      }
-      report_.mapped_bytes += bytes;
-      if (choice.as_stored == ReadEngine::kMapped) {
-        done_bytes_ += bytes;
-        return absl::OkStatus();
-      }
+      const bool is_done = choice.as_stored == ReadEngine::kMapped;
+      absl::Status status = ViewAll(numbers, is_done);
+      if (!status.ok() || is_done) return status;
     }
-    absl::StatusOr<const FileSource*> source = Open(file, choice.as_stored);
+    absl::StatusOr<const FileSource*> source =
+        Open(numbers[0], choice.as_stored);
     if (!source.ok()) return source.status();
     ReadPlan& plan = plans_.emplace_back(Plan(numbers, choice.as_stored));
     if (choice.as_stored == ReadEngine::kWarmed) {
@@ -260,10 +281,11 @@ class ShardLoader {
     return absl::OkStatus();
   }
 
-  absl::Status PrepareConverted(int file, const std::vector<size_t>& numbers,
+  absl::Status PrepareConverted(const std::vector<size_t>& numbers,
                                 EngineChoice& choice) {
     if (numbers.empty()) return absl::OkStatus();
-    absl::StatusOr<const FileSource*> source = Open(file, choice.converted);
+    absl::StatusOr<const FileSource*> source =
+        Open(numbers[0], choice.converted);
     if (!source.ok()) return source.status();
     for (const size_t i : numbers) {
       absl::Status status = MakeMemory(i);
@@ -304,19 +326,18 @@ class ShardLoader {
                      {.max_read_bytes = MaxReadBytesFor(engine)});
   }
 
-  // Opens a file as `engine` reads it; where it cannot be read direct, `engine`
-  // becomes buffered.
-  absl::StatusOr<const FileSource*> Open(int file, ReadEngine& engine) {
-    const CheckpointFile& info = checkpoint_.files()[file];
-    absl::StatusOr<std::unique_ptr<FileSource>> source = OpenFileSource(
-        info, engine == ReadEngine::kDirect ? ReadMode::kDirect
-                                            : ReadMode::kBuffered);
-    if (absl::IsUnimplemented(source.status())) {
+  // The file of request `i` as `engine` reads it; where it cannot be read
+  // direct, `engine` becomes buffered.
+  absl::StatusOr<const FileSource*> Open(size_t i, ReadEngine& engine) {
+    const TensorInfo& tensor = *requests_[i].tensor;
+    if (engine == ReadEngine::kDirect) {
+      absl::StatusOr<std::unique_ptr<FileSource>> direct =
+          DirectSourceOfFile(checkpoint_, tensor);
+      if (direct.ok()) return sources_.emplace_back(*std::move(direct)).get();
+      if (!absl::IsUnimplemented(direct.status())) return direct.status();
       engine = ReadEngine::kBuffered;
-      source = OpenFileSource(info, ReadMode::kBuffered);
     }
-    if (!source.ok()) return source.status();
-    return sources_.emplace_back(*std::move(source)).get();
+    return sources_.emplace_back(SourceOfFile(checkpoint_, tensor.file)).get();
   }
 
   absl::Status Read() {
