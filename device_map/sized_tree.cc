@@ -103,7 +103,6 @@ class SizedTree::Builder {
     status = ReadTies();
     if (!status.ok()) return status;
     Measure();
-    OrderTies();
     return absl::OkStatus();
   }
 
@@ -172,6 +171,7 @@ class SizedTree::Builder {
 
   absl::Status ReadTies() {
     for (const std::vector<std::string>& names : tree_.tied) {
+      if (names.size() < 2) continue;  // Tied to nothing.
       std::vector<int> group;
       for (const std::string& name : names) {
         const std::optional<int> found = out_.Find(name);
@@ -191,7 +191,7 @@ class SizedTree::Builder {
         group.push_back(*found);
       }
       absl::c_sort(group);
-      // Only the first is a tensor of its own.
+      // The first is the tensor, the others are names of it.
       for (size_t i = 1; i < group.size(); ++i) out_.items_[group[i]].bytes = 0;
       out_.ties_.push_back(std::move(group));
     }
@@ -215,46 +215,6 @@ class SizedTree::Builder {
       parent.has_tensors |= item.has_tensors;
       parent.has_parameters |= item.has_parameters;
     }
-  }
-
-  // accelerate goes through the modules in pre-order and looks at the
-  // parameters that each yields, of one tensor the first name only; a group is
-  // found where one of these is not the first name in the whole model.
-  void OrderTies() {
-    std::vector<int> tied;  // All tied parameters, in order.
-    for (const auto& group : out_.ties_) {
-      tied.insert(tied.end(), group.begin(), group.end());
-    }
-    absl::c_sort(tied);
-    std::vector<int> order;
-    std::vector<bool> found(out_.ties_.size(), false);
-    for (int i = 0; i < static_cast<int>(out_.items_.size()) &&
-                    order.size() < out_.ties_.size();
-         ++i) {
-      if (!out_.items_[i].is_module()) continue;
-      absl::flat_hash_set<int> seen;
-      for (auto at = std::lower_bound(tied.begin(), tied.end(), i);
-           at != tied.end() && *at < out_.items_[i].end; ++at) {
-        const int tie = out_.items_[*at].tie;
-        if (!seen.insert(tie).second || found[tie]) continue;
-        if (out_.ties_[tie][0] == *at) continue;
-        found[tie] = true;
-        order.push_back(tie);
-      }
-    }
-    // Groups of one name are none, and are dropped.
-    std::vector<std::vector<int>> ties;
-    for (TreeItem& item : out_.items_) item.tie = -1;
-    for (const int tie : order) {
-      for (const int index : out_.ties_[tie]) {
-        out_.items_[index].tie = static_cast<int>(ties.size());
-      }
-      ties.push_back(std::move(out_.ties_[tie]));
-      absl::c_sort(ties.back(), [&](int a, int b) {
-        return out_.items_[a].name < out_.items_[b].name;
-      });
-    }
-    out_.ties_ = std::move(ties);
   }
 
   const ModuleTree& tree_;

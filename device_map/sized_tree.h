@@ -20,6 +20,8 @@ namespace pretrained {
 // prefix, and its aliases. A bool counts one bit, as in accelerate.
 // kInvalidArgument for any other name.
 // Matches: accelerate 0.23 utils/modeling.py `dtype_byte_size`.
+// Differs: it takes the last digits of the name, so that float8_e5m2 counts
+//     nothing there and float8_e4m3fn is refused.
 absl::StatusOr<int> ElementBits(absl::string_view dtype);
 
 // As which dtypes the tensors of a tree are counted.
@@ -50,7 +52,7 @@ struct TreeItem {
   bool has_modules = false;     // Whether a module lies directly within it.
   bool no_split = false;
   bool persistent = true;  // Of tensors: whether the state dict has it.
-  int tie = -1;            // Of parameters: index into ties(), -1 for none.
+  int tie = -1;  // Of parameters: index into ties(), -1 for none.
 
   bool is_module() const { return kind == Kind::kModule; }
   // Whether a plan may give its parts to several devices.
@@ -63,8 +65,7 @@ struct TreeItem {
 // Items are in pre-order: a module, its parameters, its buffers, its modules.
 // Cost: linear in the number of modules and tensors.
 // Threads: immutable.
-// Matches: accelerate 0.23 utils/modeling.py `compute_module_sizes`,
-//     `find_tied_parameters`.
+// Matches: accelerate 0.23 utils/modeling.py `compute_module_sizes`.
 class SizedTree {
  public:
   // kInvalidArgument, with its name, for a module or tensor whose name occurs
@@ -83,8 +84,8 @@ class SizedTree {
     return items_[0];
   }
 
-  // Groups of parameters that are one tensor, each sorted by name; the groups
-  // are in the order in which accelerate finds them.
+  // Groups of two or more parameters that are one tensor, each in order of
+  // items.
   absl::Span<const std::vector<int>> ties() const
       ABSL_ATTRIBUTE_LIFETIME_BOUND {
     return ties_;
