@@ -77,7 +77,7 @@ size_t EditDistance(absl::string_view a, absl::string_view b, size_t limit) {
 
 absl::StatusOr<int> ElementBits(absl::string_view dtype) {
   if (dtype == "int4") return 4;
-  if (dtype == "fp8") return 8;
+  if (dtype == "fp8" || dtype == "float8") return 8;
   const absl::StatusOr<std::optional<Dtype>> parsed = ParseTorchDtype(dtype);
   if (!parsed.ok()) return parsed.status();
   if (!parsed->has_value()) {
