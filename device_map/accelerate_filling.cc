@@ -118,8 +118,9 @@ class AccelerateFiller {
   absl::Status TooLarge(PlanStep step) {
     const TreeItem& item = tree_.item(step.item);
     if (item.kind == Kind::kBuffer) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "AttributeError: buffer '", item.name, "' of the model does not fit"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("AttributeError: buffer '", item.name,
+                       "' of the model does not fit"));
     }
     if (item.can_split()) {
       step.kind = PlanStep::Kind::kSplit;

@@ -58,10 +58,9 @@ double MeanOfLastModules(const SizedTree& tree) {
 }
 
 MemoryBudget* Find(MaxMemory& max_memory, Device device) {
-  const auto found =
-      absl::c_find_if(max_memory, [&](const MemoryBudget& budget) {
-        return budget.device == device;
-      });
+  const auto found = absl::c_find_if(
+      max_memory,
+      [&](const MemoryBudget& budget) { return budget.device == device; });
   return found == max_memory.end() ? nullptr : &*found;
 }
 
@@ -108,9 +107,8 @@ MaxMemory BalanceMemory(const SizedTree& tree, const MaxMemory& max_memory,
   const double total = tree.root().bytes;
   const int shares = low_zero ? num_gpus - 1 : num_gpus;
   // More than an even share, or what is left of it on each GPU adds up.
-  const double buffer =
-      std::trunc(1.25 * std::max(LargestFirstOfClass(tree),
-                                 MeanOfLastModules(tree)));
+  const double buffer = std::trunc(
+      1.25 * std::max(LargestFirstOfClass(tree), MeanOfLastModules(tree)));
   const double share = (total - std::fmod(total, shares)) / shares + buffer;
   for (int i = 0; i + 1 < num_gpus; ++i) {
     if (low_zero && i == 0) continue;

@@ -126,13 +126,11 @@ void CheckEntries(const SizedTree& tree, const DeviceMap& device_map,
                   std::vector<std::string>& problems) {
   for (const DeviceMapEntry& entry : device_map) {
     if (!tree.Find(entry.module).has_value()) {
-      const std::optional<std::string> nearest =
-          tree.NearestName(entry.module);
-      problems.push_back(
-          absl::StrCat("'", entry.module, "' is no module of the model",
-                       nearest.has_value()
-                           ? absl::StrCat("; did you mean '", *nearest, "'?")
-                           : ""));
+      const std::optional<std::string> nearest = tree.NearestName(entry.module);
+      problems.push_back(absl::StrCat(
+          "'", entry.module, "' is no module of the model",
+          nearest.has_value() ? absl::StrCat("; did you mean '", *nearest, "'?")
+                              : ""));
     }
     if (entry.device.is_gpu() && devices.has_value() &&
         !absl::c_linear_search(*devices, entry.device)) {
@@ -260,7 +258,8 @@ absl::Status CheckTiesTogether(const SizedTree& tree,
     for (const int index : group) {
       if (placed[index] == placed[group[0]]) continue;
       const auto name = [&](int item) {
-        return placed[item].has_value() ? placed[item]->ToString() : "no device";
+        return placed[item].has_value() ? placed[item]->ToString()
+                                        : "no device";
       };
       return absl::InvalidArgumentError(absl::StrCat(
           "device map: '", tree.item(index).name, "' is on ", name(index),

@@ -15,10 +15,10 @@ void LargestPending::Remove(int item,
   const int end = tree_.item(item).end;
   auto& layers = largest_.layers;
   // Layers are in no certain order once items were divided, but few remain.
-  layers.erase(std::remove_if(
-                   layers.begin(), layers.end(),
-                   [&](int layer) { return item <= layer && layer < end; }),
-               layers.end());
+  layers.erase(
+      std::remove_if(layers.begin(), layers.end(),
+                     [&](int layer) { return item <= layer && layer < end; }),
+      layers.end());
   if (layers.empty()) Reset(pending());
 }
 

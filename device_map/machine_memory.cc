@@ -65,9 +65,8 @@ struct CgroupFiles {
   const char* usage;
   const char* inactive_file;  // In memory.stat.
 };
-constexpr CgroupFiles kVersion1 = {"memory.limit_in_bytes",
-                                   "memory.usage_in_bytes",
-                                   "total_inactive_file"};
+constexpr CgroupFiles kVersion1 = {
+    "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"};
 constexpr CgroupFiles kVersion2 = {"memory.max", "memory.current",
                                    "inactive_file"};
 
@@ -113,8 +112,8 @@ class Nvml {
         Function<int (*)(unsigned, void**)>("nvmlDeviceGetHandleByIndex_v2");
     uuid_ = Function<int (*)(void*, char*, unsigned)>("nvmlDeviceGetUUID");
     memory_ = Function<int (*)(void*, Memory*)>("nvmlDeviceGetMemoryInfo");
-    mig_mode_ = Function<int (*)(void*, unsigned*, unsigned*)>(
-        "nvmlDeviceGetMigMode");
+    mig_mode_ =
+        Function<int (*)(void*, unsigned*, unsigned*)>("nvmlDeviceGetMigMode");
     ready_ = init != nullptr && shutdown_ != nullptr && count_ != nullptr &&
              handle_ != nullptr && uuid_ != nullptr && memory_ != nullptr &&
              init() == 0;

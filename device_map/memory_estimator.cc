@@ -25,12 +25,12 @@ absl::StatusOr<std::vector<DtypeEstimate>> EstimateMemory(
         tree, {.bits = *bits, .no_split_classes = no_split_classes});
     if (!sized.ok()) return sized.status();
     const LargestLayer largest = FindLargestLayer(*sized);
-    DtypeEstimate estimate{.dtype = std::string(dtype),
-                           .total = sized->root().bytes,
-                           .largest_layer = largest.bytes,
-                           .gradients = sized->root().parameter_bytes,
-                           .optimizer_states =
-                               2 * sized->root().parameter_bytes};
+    DtypeEstimate estimate{
+        .dtype = std::string(dtype),
+        .total = sized->root().bytes,
+        .largest_layer = largest.bytes,
+        .gradients = sized->root().parameter_bytes,
+        .optimizer_states = 2 * sized->root().parameter_bytes};
     for (const int layer : largest.layers) {
       estimate.largest_layers.push_back(sized->item(layer).name);
     }
@@ -51,18 +51,17 @@ ActivationEstimate EstimateActivations(const TransformerShape& shape,
   const double hidden = tokens * shape.hidden_size;
   const double queries = tokens * shape.heads * shape.head_size;
   // Input, queries, keys, values, scores before and after softmax, context.
-  const double attention = hidden + queries + keys_and_values + 2 * scores +
-                           queries;
-  const double feed_forward =
-      2 * hidden + tokens * shape.intermediate_size *
-                       (shape.feed_forward_inputs + 1);
+  const double attention =
+      hidden + queries + keys_and_values + 2 * scores + queries;
+  const double feed_forward = 2 * hidden + tokens * shape.intermediate_size *
+                                               (shape.feed_forward_inputs + 1);
   const double logits = tokens * shape.vocab_size;
   // The residual stands beside whichever step is the largest.
   const double peak =
       hidden + std::max({attention, feed_forward, hidden + logits});
   const double encoder = shape.layers * (2 * hidden + attention + feed_forward);
-  const double decoder = shape.decoder_layers *
-                         (3 * hidden + 2 * attention + feed_forward);
+  const double decoder =
+      shape.decoder_layers * (3 * hidden + 2 * attention + feed_forward);
   ActivationEstimate estimate;
   estimate.forward = peak * bytes;
   estimate.training = (encoder + decoder + hidden + logits) * bytes;

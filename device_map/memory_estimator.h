@@ -51,7 +51,7 @@ struct TransformerShape {
   int64_t heads = 0;
   int64_t key_value_heads = 0;  // Fewer than `heads` where queries share keys.
   int64_t head_size = 0;
-  int64_t intermediate_size = 0;  // Inner size of the feed-forward network,
+  int64_t intermediate_size = 0;    // Inner size of the feed-forward network,
   int64_t feed_forward_inputs = 1;  // and how many of it: 2 where one is gated.
   int64_t vocab_size = 0;  // Of the logits; 0 without a language model's head.
   bool has_cache = false;  // Whether keys and values are kept to generate.

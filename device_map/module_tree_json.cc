@@ -137,7 +137,8 @@ class TreeReader {
                  "a tensor is {\"shape\": [4, 8], \"dtype\": \"float32\"}");
     }
     for (const Json& extent : *shape) {
-      if (!extent.is_number_integer()) return Bad(name, "a shape is of numbers");
+      if (!extent.is_number_integer())
+        return Bad(name, "a shape is of numbers");
       spec.shape.push_back(extent.get<int64_t>());
     }
     if (dtype == nullptr) return absl::OkStatus();
@@ -183,7 +184,8 @@ Json TensorsJson(const std::vector<TensorSpec>& tensors) {
 
 Json ModuleJson(const ModuleNode& node) {
   Json json = {{"class", node.class_name}};
-  if (!node.parameters.empty()) json["parameters"] = TensorsJson(node.parameters);
+  if (!node.parameters.empty())
+    json["parameters"] = TensorsJson(node.parameters);
   if (!node.buffers.empty()) json["buffers"] = TensorsJson(node.buffers);
   if (node.children.empty()) return json;
   Json& children = json["children"] = Json::object();

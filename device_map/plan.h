@@ -24,9 +24,9 @@ struct PlanStep {
   Kind kind = Kind::kPlaced;
   int item = 0;  // Of the sized tree.
   Device device = Device::Disk();
-  std::vector<int> tied;  // What has to go along with it.
-  int split = -1;         // Which item is divided, of kSplit.
-  double bytes = 0;       // Of `item` and `tied`.
+  std::vector<int> tied;   // What has to go along with it.
+  int split = -1;          // Which item is divided, of kSplit.
+  double bytes = 0;        // Of `item` and `tied`.
   double used_before = 0;  // Bytes that `device` held already.
   // Bytes of the largest layer still to be placed, for which `device` keeps
   // room: it runs what is offloaded.

@@ -49,10 +49,10 @@ class Explainer {
                             tree_.item(step.split).name,
                             "' is divided into its parts");
       case PlanStep::Kind::kNextDevice:
-        return absl::StrCat(
-            DoesNotFit(step), " and is not to be divided: the next device; ",
-            "it would be on ", step.device.ToString(), " with ",
-            BytesText(Missing(step)), " more there");
+        return absl::StrCat(DoesNotFit(step),
+                            " and is not to be divided: the next device; ",
+                            "it would be on ", step.device.ToString(), " with ",
+                            BytesText(Missing(step)), " more there");
     }
     return "";
   }
@@ -155,8 +155,8 @@ absl::StatusOr<Plan> PlanDeviceMap(const SizedTree& tree,
 std::vector<std::string> ExplainPlan(const SizedTree& tree, const Plan& plan) {
   std::vector<std::string> lines;
   if (!plan.departs_because.empty()) {
-    lines.push_back(absl::StrCat(
-        "accelerate's own map would not do: ", plan.departs_because));
+    lines.push_back(absl::StrCat("accelerate's own map would not do: ",
+                                 plan.departs_because));
   }
   const Explainer explainer(tree, plan);
   for (const PlanStep& step : plan.steps) {

@@ -56,9 +56,9 @@ struct PlanOptions {
 absl::StatusOr<Plan> PlanDeviceMap(const SizedTree& tree,
                                    const PlanOptions& options);
 
-// Why each module went where it did, in a line each: what was placed where, what
-// did not fit and how much was free, and what would be there with how much more
-// of a budget.
+// Why each module went where it did, in a line each: what was placed where,
+// what did not fit and how much was free, and what would be there with how much
+// more of a budget.
 std::vector<std::string> ExplainPlan(const SizedTree& tree, const Plan& plan);
 
 }  // namespace pretrained

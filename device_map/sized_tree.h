@@ -46,13 +46,13 @@ struct TreeItem {
   int end = 0;  // What lies within it: the items after it, up to here.
   // Of all tensors within. Of tied ones only the first in order counts.
   double bytes = 0;
-  double parameter_bytes = 0;  // The part of `bytes` that is parameters.
-  bool has_tensors = false;    // Whether a tensor within it counts,
+  double parameter_bytes = 0;   // The part of `bytes` that is parameters.
+  bool has_tensors = false;     // Whether a tensor within it counts,
   bool has_parameters = false;  // and a parameter.
   bool has_modules = false;     // Whether a module lies directly within it.
   bool no_split = false;
   bool persistent = true;  // Of tensors: whether the state dict has it.
-  int tie = -1;  // Of parameters: index into ties(), -1 for none.
+  int tie = -1;            // Of parameters: index into ties(), -1 for none.
 
   bool is_module() const { return kind == Kind::kModule; }
   // Whether a plan may give its parts to several devices.
