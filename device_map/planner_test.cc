@@ -100,12 +100,12 @@ TEST(PlannerTest, KeepsWholeWhatIsNotToBeSplit) {
   const std::string json =
       absl::StrCat(R"({"children": {"a": {"class": "Block", "children": {)",
                    Leaf("x", 6), ",", Leaf("y", 6), "}},", Leaf("b", 1), "}}");
-  const std::string budgets = R"({"0": 14, "cpu": 100})";
+  const std::string budgets = R"({"0": 12, "cpu": 100})";
   EXPECT_EQ(DeviceMapJson(PlanOf(SizedTreeFromJson(json), budgets).device_map),
-            R"({"a.x":0,"a.y":0,"b":0})");
+            R"({"a.x":0,"a.y":"cpu","b":"cpu"})");
   EXPECT_EQ(DeviceMapJson(
                 PlanOf(SizedTreeFromJson(json, {.no_split_classes = {"Block"}}),
-                       R"({"0": 11, "cpu": 100})")
+                       budgets)
                     .device_map),
             R"({"":"cpu"})");
 }
@@ -176,7 +176,7 @@ TEST(PlannerDiffersTest, TheDiskMayHaveABudgetInAModeThatBalances) {
                                  R"({"0": 25, "cpu": 5, "disk": 100})",
                                  PlanStrategy::kBalanced)
                               .device_map),
-            R"({"0":0,"1":0,"2":"disk"})");
+            R"({"0":0,"1":"disk","2":"disk"})");
 }
 
 // It fills the disk up without asking.
@@ -200,20 +200,24 @@ TEST(PlannerDiffersTest, ABufferOfTheModelItselfMayNotFit) {
           "parameters": {"scale": {"shape": [2], "dtype": "int8"}},
           "children": {)",
       Leaf("a", 5), "}}"));
-  const Plan plan = PlanOf(tree, R"({"0": 14, "cpu": 50})");
+  const Plan plan = PlanOf(tree, R"({"0": 0, "1": 8, "cpu": 50})");
   EXPECT_EQ(DeviceMapJson(plan.device_map),
-            R"({"scale":0,"table":"cpu","a":0})");
+            R"({"scale":1,"table":"cpu","a":1})");
   EXPECT_THAT(plan.departs_because, HasSubstr("AttributeError"));
 }
 
-// It looks for "h" in "head.w" and takes both to be in module h.
+// It looks for "h" in "head.w" and takes both to be in module h; so "head" goes
+// with "w", which it finds in "h.w".
 TEST(PlannerDiffersTest, TiesHoldWhereANameIsPartOfAnother) {
   const SizedTree tree = SizedTreeFromJson(
       absl::StrCat(R"({"children": {)", Leaf("h", 6), ",", Leaf("x", 9), ",",
-                   Leaf("head", 6), R"(}, "tied": [["h.w", "head.w"]]})"));
+                   Leaf("y", 9), ",", Leaf("head", 6), ",", Leaf("w", 2),
+                   R"(}, "tied": [["h.w", "head.w"]]})"));
   const Plan plan = PlanOf(tree, R"({"0": 15, "cpu": 50})");
-  EXPECT_EQ(DeviceMapJson(plan.device_map), R"({"h":0,"x":"cpu","head":0})");
-  EXPECT_THAT(plan.departs_because, HasSubstr("is tied to"));
+  EXPECT_EQ(DeviceMapJson(plan.device_map),
+            R"({"h":0,"x":"cpu","y":"cpu","head":0,"w":"cpu"})");
+  EXPECT_THAT(plan.departs_because,
+              HasSubstr("'head.w' is on cpu, but is tied to 'h.w' on 0"));
 }
 
 // IndexError: "e" goes with "head", by its lights; "head" then has nobody left
@@ -250,9 +254,8 @@ TEST(PlannerDiffersTest, BuffersOfDividedModulesCount) {
       R"({"children": {"a": {"buffers": {"mask": {"shape": [50],
           "dtype": "int8"}}, "children": {)",
       Leaf("x", 6), ",", Leaf("y", 6), "}},", Leaf("b", 3), "}}"));
-  const Plan plan = PlanOf(tree, R"({"0": 19, "1": 60})");
-  EXPECT_EQ(DeviceMapJson(plan.device_map),
-            R"({"a.mask":1,"a.x":0,"a.y":0,"b":1})");
+  const Plan plan = PlanOf(tree, R"({"0": 19, "1": 70})");
+  EXPECT_EQ(DeviceMapJson(plan.device_map), R"({"":1})");
   EXPECT_THAT(plan.departs_because, HasSubstr("0 holds 65 bytes"));
 }
 

@@ -49,6 +49,7 @@ TEST(SizedTreeTest, HasTheSizesThatAccelerateComputes) {
 }
 
 TEST(SizedTreeTest, HasTheLargestLayersThatAccelerateFinds) {
+  int raised = 0;
   for (const std::string& name : GoldenTreeNames()) {
     SCOPED_TRACE(name);
     const Json golden = GoldenJson("trees/" + name + ".json");
@@ -61,6 +62,10 @@ TEST(SizedTreeTest, HasTheLargestLayersThatAccelerateFinds) {
         SizedTree::Create(GoldenTree(name), options);
     ASSERT_TRUE(sized.ok()) << sized.status();
     const Json& want = golden["calculate_maximum_sizes"];
+    if (want["total"].is_null()) {  // BERT's two: accelerate raises.
+      ++raised;
+      continue;
+    }
     EXPECT_EQ(sized->root().bytes, want["total"].get<double>());
     const LargestLayer largest = FindLargestLayer(*sized);
     EXPECT_EQ(largest.bytes, want["largest_layer"].get<double>());
@@ -69,6 +74,7 @@ TEST(SizedTreeTest, HasTheLargestLayersThatAccelerateFinds) {
       EXPECT_EQ(sized->item(largest.layers[i]).name, want["names"][i]);
     }
   }
+  EXPECT_EQ(raised, 2);
 }
 
 TEST(SizedTreeTest, SizesOfElementsFollowDtypes) {
