@@ -54,7 +54,9 @@ TEST(SizedTreeTest, HasTheLargestLayersThatAccelerateFinds) {
     SCOPED_TRACE(name);
     const Json golden = GoldenJson("trees/" + name + ".json");
     SizeOptions options;
-    if (!golden["_no_split_modules"].is_null()) {
+    // Of the two trees that no model has it is no attribute that accelerate
+    // would see.
+    if (!golden["_no_split_modules"].is_null() && !name.starts_with("mixed")) {
       options.no_split_classes =
           golden["_no_split_modules"].get<std::vector<std::string>>();
     }

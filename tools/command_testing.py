@@ -14,7 +14,9 @@ BERT = pathlib.Path("testdata/bert").resolve()
 BASE = BERT / "base"
 MINILM = pathlib.Path("../minilm/model").resolve()
 FORMATS = pathlib.Path("testdata/formats").resolve()
-COMMANDS = ("inspect", "info", "load", "run", "convert", "diff", "scan")
+MODELS = pathlib.Path("testdata/models").resolve()
+TREES = pathlib.Path("testdata/device_map/trees").resolve()
+COMMANDS = ("inspect", "info", "plan", "estimate", "load", "run", "convert", "diff", "scan")
 TOLERANCE = 1e-5
 
 
