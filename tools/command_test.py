@@ -29,7 +29,8 @@ class Help(CommandTest):
                   "--use_safetensors", "--variant", "--revision", "--json"]
         own = {"inspect": ["--json"], "info": ["--class", "--json"], "load": [*shared, "--touch"],
                "convert": ["--to", "--dtype", "--max_shard_size", "--variant", "--json"], "diff": ["--rtol", "--atol", "--json"],
-               "scan": ["--json"],
+               "scan": ["--json"], "plan": ["--device_map", "--max_memory", "--dtype", "--no_split", "--explain", "--json"],
+               "estimate": ["--sequence_length", "--batch_size", "--no_split", "--json"],
                "run": [*shared, "--inputs", "--outputs", "--output_hidden_states", "--output_attentions", "--prune_heads",
                        "--resize_token_embeddings", "--pad_to_multiple_of", "--flops"],
                "generate": [*shared, "--inputs", "--outputs", "--seed", "--max_new_tokens", "--num_beams", "--do_sample",
@@ -48,7 +49,7 @@ class Usage(CommandTest):
                           ("run", BASE, "--unknown"), ("inspect", BASE, BASE), ("load", BASE, "--touch=maybe"),
                           ("inspect", BASE, "--json=maybe"), ("load", BASE, "--dtype"), ("run", BASE),
                           ("run", BASE, "--inputs=x"), ("run", BASE, "--outputs=x"), ("convert",), ("convert", BASE), ("diff", BASE),
-                          ("scan",), ("convert", BASE, "d", "--to=onnx"), ("convert", BASE, "d", "--dtype=auto"),
+                          ("scan",), ("plan",), ("estimate",), ("convert", BASE, "d", "--to=onnx"), ("convert", BASE, "d", "--dtype=auto"),
                           ("convert", BASE, "d", "--max_shard_size=much"), ("diff", BASE, BASE, "--rtol=-1"),
                           ("run", BASE, "--inputs=x", "--outputs=y", "--resize_token_embeddings=many")):
             with self.subTest(arguments=arguments):

@@ -16,7 +16,8 @@ MINILM = pathlib.Path("../minilm/model").resolve()
 FORMATS = pathlib.Path("testdata/formats").resolve()
 MODELS = pathlib.Path("testdata/models").resolve()
 GENERATION = pathlib.Path("testdata/generation").resolve()
-COMMANDS = ("inspect", "info", "load", "run", "generate", "convert", "diff", "scan")
+TREES = pathlib.Path("testdata/device_map/trees").resolve()
+COMMANDS = ("inspect", "info", "plan", "estimate", "load", "run", "generate", "convert", "diff", "scan")
 TOLERANCE = 1e-5
 
 

@@ -18,8 +18,10 @@
 #include "tools/command.h"
 #include "tools/convert_command.h"
 #include "tools/diff_command.h"
+#include "tools/estimate_command.h"
 #include "tools/info_command.h"
 #include "tools/inspect_command.h"
+#include "tools/plan_command.h"
 #include "tools/scan_command.h"
 #include "tools/torch_commands.h"
 
@@ -63,6 +65,8 @@ int main(int argc, char** argv) {
   std::vector<std::unique_ptr<pretrained::Command>> commands;
   commands.push_back(pretrained::MakeInspectCommand());
   commands.push_back(pretrained::MakeInfoCommand());
+  commands.push_back(pretrained::MakePlanCommand());
+  commands.push_back(pretrained::MakeEstimateCommand());
   commands.push_back(pretrained::MakeConvertCommand());
   commands.push_back(pretrained::MakeDiffCommand());
   commands.push_back(pretrained::MakeScanCommand());
