@@ -12,6 +12,8 @@
 #include "device_map/device_map.h"
 #include "device_map/golden_testutil.h"
 #include "device_map/max_memory.h"
+#include "device_map/module_tree.h"
+#include "device_map/module_tree_json.h"
 #include "device_map/plan.h"
 #include "device_map/plan_check.h"
 #include "device_map/sized_tree.h"
@@ -54,6 +56,24 @@ Plan PlanOf(const SizedTree& tree, const std::string& max_memory,
   EXPECT_THAT(ProblemsOfPlan(tree, plan->device_map, plan->max_memory),
               IsEmpty());
   return *plan;
+}
+
+// The example of README.md.
+TEST(PlannerTest, TakesATreeFromJsonToAnExplanation) {
+  const std::string json = GoldenText("trees/tiny-LlamaForCausalLM.json");
+  absl::StatusOr<ModuleTree> tree = ParseModuleTree(json);
+  ASSERT_TRUE(tree.ok()) << tree.status();
+  absl::StatusOr<SizedTree> sized = SizedTree::Create(
+      *tree, {.bits = 16, .no_split_classes = {"LlamaDecoderLayer"}});
+  ASSERT_TRUE(sized.ok()) << sized.status();
+  absl::StatusOr<MaxMemory> budgets =
+      ParseMaxMemory(R"({"0": "10GiB", "cpu": "30GiB"})");
+  ASSERT_TRUE(budgets.ok()) << budgets.status();
+  absl::StatusOr<Plan> plan = PlanDeviceMap(*sized, {.max_memory = *budgets});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(DeviceMapJson(plan->device_map), R"({"":0})");
+  EXPECT_THAT(ExplainPlan(*sized, *plan),
+              ElementsAre(HasSubstr("'model' (57"), HasSubstr("'lm_head'")));
 }
 
 TEST(PlannerTest, KnowsTheStrategies) {
