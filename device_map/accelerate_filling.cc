@@ -1,8 +1,7 @@
 #include "device_map/accelerate_filling.h"
 
 #include <algorithm>
-#include <limits>
-#include <optional>
+#include <deque>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,16 +30,16 @@ class AccelerateFiller {
       : tree_(tree),
         shelves_(ShelvesOf(max_memory)),
         ties_(TiesThatAccelerateFinds(tree)),
-        // The names within one module that are one tensor are yielded once.
-        pending_(Parts(0, /*with_buffers=*/true)),
-        largest_(tree, pending_) {
+        largest_(tree, Parts(0, /*with_buffers=*/true)) {
+    const std::vector<int> parts = Parts(0, /*with_buffers=*/true);
+    pending_.assign(parts.begin(), parts.end());
     filling_.devices.resize(tree.items().size());
   }
 
   absl::StatusOr<Filling> Fill() {
     while (!pending_.empty()) {
       const int item = pending_.front();
-      pending_.erase(pending_.begin());
+      pending_.pop_front();
       largest_.Remove(item, [&] { return PendingModules(); });
       absl::Status status = Place(item);
       if (!status.ok()) return status;
@@ -49,7 +48,8 @@ class AccelerateFiller {
   }
 
  private:
-  // What is directly within a module, in the order in which it is treated.
+  // What is directly within a module, in the order in which it is treated; of
+  // the names of one tensor in it the first.
   std::vector<int> Parts(int index, bool with_buffers) const {
     std::vector<int> parameters;
     std::vector<int> modules;
@@ -136,7 +136,7 @@ class AccelerateFiller {
   }
 
   void NextDevice(PlanStep step) {
-    pending_.insert(pending_.begin(), step.item);
+    pending_.push_front(step.item);
     step.kind = PlanStep::Kind::kNextDevice;
     filling_.steps.push_back(std::move(step));
     ++current_;
@@ -188,7 +188,7 @@ class AccelerateFiller {
       const std::vector<int> parts = Parts(partner, /*with_buffers=*/false);
       auto at = pending_.erase(absl::c_find(pending_, partner));
       pending_.insert(at, parts.begin(), parts.end());
-      pending_.insert(pending_.begin(), step.item);
+      pending_.push_front(step.item);
       largest_.Reset(PendingModules());
       filling_.steps.push_back(std::move(step));
       return absl::OkStatus();
@@ -201,7 +201,7 @@ class AccelerateFiller {
   const std::vector<Shelf> shelves_;
   const std::vector<std::vector<int>> ties_;
 
-  std::vector<int> pending_;  // Items still to be placed, in order.
+  std::deque<int> pending_;  // Items still to be placed, in order.
   LargestPending largest_;
   size_t current_ = 0;  // Index into shelves_.
   double used_ = 0;     // Bytes on it.

@@ -185,15 +185,16 @@ absl::StatusOr<DeviceMap> ParseDeviceMap(absl::string_view text) {
 }
 
 std::string DeviceMapJson(const DeviceMap& device_map) {
-  Json json = Json::object();
+  std::string json = "{";
   for (const auto& [module, device] : device_map) {
-    if (device.is_gpu()) {
-      json[module] = device.ordinal();
-    } else {
-      json[module] = device.ToString();
-    }
+    // A string alone is linear; an object of them looks for each key.
+    const char* quote = device.is_gpu() ? "" : "\"";
+    absl::StrAppend(
+        &json, json.size() > 1 ? "," : "",
+        Json(module).dump(-1, ' ', false, Json::error_handler_t::replace), ":",
+        quote, device.ToString(), quote);
   }
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json + "}";
 }
 
 DeviceMap CleanDeviceMap(const DeviceMap& device_map) {

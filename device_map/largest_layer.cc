@@ -1,9 +1,9 @@
 #include "device_map/largest_layer.h"
 
-#include <algorithm>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/types/span.h"
 #include "device_map/device.h"
 #include "device_map/max_memory.h"
 #include "device_map/sized_tree.h"
@@ -12,14 +12,15 @@ namespace pretrained {
 
 void LargestPending::Remove(int item,
                             absl::FunctionRef<std::vector<int>()> pending) {
-  const int end = tree_.item(item).end;
-  auto& layers = largest_.layers;
-  // Layers are in no certain order once items were divided, but few remain.
-  layers.erase(
-      std::remove_if(layers.begin(), layers.end(),
-                     [&](int layer) { return item <= layer && layer < end; }),
-      layers.end());
-  if (layers.empty()) Reset(pending());
+  layers_.erase(layers_.lower_bound(item),
+                layers_.lower_bound(tree_.item(item).end));
+  if (layers_.empty()) Reset(pending());
+}
+
+void LargestPending::Reset(absl::Span<const int> pending) {
+  const LargestLayer largest = FindLargestLayer(tree_, pending);
+  bytes_ = largest.bytes;
+  layers_ = {largest.layers.begin(), largest.layers.end()};
 }
 
 std::vector<Shelf> ShelvesOf(const MaxMemory& max_memory) {

@@ -2,9 +2,9 @@
 #define PRETRAINED_DEVICE_MAP_LARGEST_LAYER_H_
 
 #include <limits>
-#include <optional>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "device_map/device.h"
@@ -18,20 +18,21 @@ namespace pretrained {
 class LargestPending {
  public:
   LargestPending(const SizedTree& tree, absl::Span<const int> pending)
-      : tree_(tree), largest_(FindLargestLayer(tree, pending)) {}
+      : tree_(tree) {
+    Reset(pending);
+  }
 
-  double bytes() const { return largest_.bytes; }
+  double bytes() const { return bytes_; }
 
   // `item` is pending no longer; `pending` is asked what is only if none of the
   // largest is left.
   void Remove(int item, absl::FunctionRef<std::vector<int>()> pending);
-  void Reset(absl::Span<const int> pending) {
-    largest_ = FindLargestLayer(tree_, pending);
-  }
+  void Reset(absl::Span<const int> pending);
 
  private:
   const SizedTree& tree_;
-  LargestLayer largest_;
+  double bytes_ = 0;
+  absl::btree_set<int> layers_;  // All of that size.
 };
 
 // A device as it is filled.

@@ -19,6 +19,22 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// Objects as they are read: members in order. nlohmann's own ordered map looks
+// for each new member among the old ones, which takes minutes for a module of
+// 100,000 children. A member that occurs twice stays twice; SizedTree refuses
+// modules and tensors of one name.
+template <typename Key, typename T, typename IgnoredLess, typename Allocator>
+struct AppendedMembers : nlohmann::ordered_map<Key, T, IgnoredLess, Allocator> {
+  using Base = nlohmann::ordered_map<Key, T, IgnoredLess, Allocator>;
+  using Base::Base;
+
+  T& operator[](const Key& key) {
+    Base::Container::emplace_back(key, T());
+    return this->back().second;
+  }
+};
+using ReadJson = nlohmann::basic_json<AppendedMembers>;
+
 constexpr int kDeepest = 200;
 // A table of modules can stand for far more modules than it has bytes.
 constexpr int64_t kMostItems = int64_t{1} << 20;
@@ -29,7 +45,7 @@ absl::Status Bad(absl::string_view where, absl::string_view what) {
 }
 
 // `object[key]`; nullptr if it is absent or null.
-const Json* Member(const Json& object, const char* key) {
+const ReadJson* Member(const ReadJson& object, const char* key) {
   const auto found = object.find(key);
   return found == object.end() || found->is_null() ? nullptr : &*found;
 }
@@ -38,17 +54,17 @@ class TreeReader {
  public:
   // `nodes` is the table that children are indices of; nullptr where children
   // are modules themselves.
-  explicit TreeReader(const Json* nodes) : nodes_(nodes) {}
+  explicit TreeReader(const ReadJson* nodes) : nodes_(nodes) {}
 
-  absl::Status ReadModule(const Json& json, const std::string& path, int depth,
-                          ModuleNode& node) {
+  absl::Status ReadModule(const ReadJson& json, const std::string& path,
+                          int depth, ModuleNode& node) {
     if (!json.is_object()) return Bad(path, "a module is a JSON object");
     if (depth > kDeepest) {
       return Bad(path, "more than 200 modules inside one another");
     }
     absl::Status status = CountItem(path);
     if (!status.ok()) return status;
-    if (const Json* name = Member(json, "class"); name != nullptr) {
+    if (const ReadJson* name = Member(json, "class"); name != nullptr) {
       if (!name->is_string()) return Bad(path, "'class' is not text");
       node.class_name = name->get<std::string>();
     }
@@ -65,16 +81,16 @@ class TreeReader {
     return Bad(path, "the tree has more than 2^20 modules and tensors");
   }
 
-  absl::Status ReadChildren(const Json& json, const std::string& path,
+  absl::Status ReadChildren(const ReadJson& json, const std::string& path,
                             int depth, ModuleNode& node) {
-    const Json* children = Member(json, "children");
+    const ReadJson* children = Member(json, "children");
     if (children == nullptr) return absl::OkStatus();
     if (!children->is_object()) {
       return Bad(path, "'children' is not an object of names and modules");
     }
     node.children.reserve(children->size());
     for (const auto& [name, child] : children->items()) {
-      const Json* module = &child;
+      const ReadJson* module = &child;
       if (nodes_ != nullptr) {
         if (!child.is_number_unsigned() ||
             child.get<uint64_t>() >= nodes_->size()) {
@@ -91,10 +107,10 @@ class TreeReader {
     return absl::OkStatus();
   }
 
-  absl::Status ReadTensors(const Json& json, const char* key,
+  absl::Status ReadTensors(const ReadJson& json, const char* key,
                            const std::string& path,
                            std::vector<TensorSpec>& tensors) {
-    const Json* members = Member(json, key);
+    const ReadJson* members = Member(json, key);
     if (members == nullptr) return absl::OkStatus();
     if (!members->is_object()) {
       return Bad(path, absl::StrCat("'", key,
@@ -114,17 +130,17 @@ class TreeReader {
   }
 
   // {"shape": [4, 8], "dtype": "float32"} or [[4, 8], "float32"].
-  absl::Status ReadTensor(const Json& json, absl::string_view name,
+  absl::Status ReadTensor(const ReadJson& json, absl::string_view name,
                           TensorSpec& spec) {
-    const Json* shape = nullptr;
-    const Json* dtype = nullptr;
+    const ReadJson* shape = nullptr;
+    const ReadJson* dtype = nullptr;
     if (json.is_array() && json.size() == 2) {
       shape = &json[0];
       dtype = &json[1];
     } else if (json.is_object()) {
       shape = Member(json, "shape");
       dtype = Member(json, "dtype");
-      if (const Json* persistent = Member(json, "persistent");
+      if (const ReadJson* persistent = Member(json, "persistent");
           persistent != nullptr) {
         if (!persistent->is_boolean()) {
           return Bad(name, "'persistent' is true or false");
@@ -136,7 +152,7 @@ class TreeReader {
       return Bad(name,
                  "a tensor is {\"shape\": [4, 8], \"dtype\": \"float32\"}");
     }
-    for (const Json& extent : *shape) {
+    for (const ReadJson& extent : *shape) {
       if (!extent.is_number_integer())
         return Bad(name, "a shape is of numbers");
       spec.shape.push_back(extent.get<int64_t>());
@@ -151,19 +167,19 @@ class TreeReader {
     return absl::OkStatus();
   }
 
-  const Json* nodes_;
+  const ReadJson* nodes_;
   int64_t items_ = 0;
 };
 
-absl::Status ReadTies(const Json& json, ModuleTree& tree) {
-  const Json* tied = Member(json, "tied");
+absl::Status ReadTies(const ReadJson& json, ModuleTree& tree) {
+  const ReadJson* tied = Member(json, "tied");
   if (tied == nullptr) return absl::OkStatus();
   const absl::Status bad = Bad("", "'tied' is a list of lists of names");
   if (!tied->is_array()) return bad;
-  for (const Json& group : *tied) {
+  for (const ReadJson& group : *tied) {
     if (!group.is_array()) return bad;
     std::vector<std::string>& names = tree.tied.emplace_back();
-    for (const Json& name : group) {
+    for (const ReadJson& name : group) {
       if (!name.is_string()) return bad;
       names.push_back(name.get<std::string>());
     }
@@ -198,16 +214,16 @@ Json ModuleJson(const ModuleNode& node) {
 }  // namespace
 
 absl::StatusOr<ModuleTree> ParseModuleTree(absl::string_view json) {
-  const Json document = Json::parse(json.begin(), json.end(), nullptr,
-                                    /*allow_exceptions=*/false);
+  const ReadJson document = ReadJson::parse(json.begin(), json.end(), nullptr,
+                                            /*allow_exceptions=*/false);
   if (!document.is_object()) {
     return Bad("", "the text is not a JSON object, as a module tree is");
   }
   ModuleTree tree;
-  const Json* root = &document;
-  const Json* nodes = Member(document, "nodes");
+  const ReadJson* root = &document;
+  const ReadJson* nodes = Member(document, "nodes");
   if (nodes != nullptr) {
-    const Json* index = Member(document, "root");
+    const ReadJson* index = Member(document, "root");
     if (!nodes->is_array() || index == nullptr ||
         !index->is_number_unsigned() ||
         index->get<uint64_t>() >= nodes->size()) {

@@ -1,6 +1,7 @@
 #include "device_map/ordered_filling.h"
 
 #include <algorithm>
+#include <deque>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -22,10 +23,9 @@ namespace {
 class OrderedFiller {
  public:
   OrderedFiller(const SizedTree& tree, const MaxMemory& max_memory)
-      : tree_(tree),
-        shelves_(ShelvesOf(max_memory)),
-        pending_(Parts(0)),
-        largest_(tree, pending_) {
+      : tree_(tree), shelves_(ShelvesOf(max_memory)), largest_(tree, Parts(0)) {
+    const std::vector<int> parts = Parts(0);
+    pending_.assign(parts.begin(), parts.end());
     const std::optional<double> disk = BudgetOf(max_memory, Device::Disk());
     if (disk.has_value()) shelves_.back().limit = *disk;
     filling_.devices.resize(tree.items().size());
@@ -58,12 +58,12 @@ class OrderedFiller {
         const std::vector<int> parts = Parts(split);
         auto at = pending_.erase(absl::c_find(pending_, split));
         pending_.insert(at, parts.begin(), parts.end());
-        largest_.Reset(pending_);
+        largest_.Reset(Pending());
       } else {
         step.kind = PlanStep::Kind::kNextDevice;
         if (++current_ == shelves_.size()) return NoRoom(step);
         used_ = 0;
-        largest_.Reset(pending_);
+        largest_.Reset(Pending());
       }
       filling_.steps.push_back(std::move(step));
     }
@@ -80,6 +80,10 @@ class OrderedFiller {
     return parts;
   }
 
+  std::vector<int> Pending() const {
+    return {pending_.begin(), pending_.end()};
+  }
+
   std::vector<int> PendingBut(const std::vector<int>& taken) const {
     std::vector<int> rest;
     rest.reserve(pending_.size());
@@ -91,9 +95,10 @@ class OrderedFiller {
 
   void Take(const std::vector<int>& together) {
     if (together.size() == 1) {
-      pending_.erase(pending_.begin());
+      pending_.pop_front();
     } else {
-      pending_ = PendingBut(together);
+      const std::vector<int> rest = PendingBut(together);
+      pending_.assign(rest.begin(), rest.end());
     }
   }
 
@@ -147,7 +152,7 @@ class OrderedFiller {
 
   const SizedTree& tree_;
   std::vector<Shelf> shelves_;
-  std::vector<int> pending_;  // Items still to be placed, in order.
+  std::deque<int> pending_;  // Items still to be placed, in order.
   LargestPending largest_;
   size_t current_ = 0;  // Index into shelves_.
   double used_ = 0;     // Bytes on it.

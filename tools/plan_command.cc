@@ -158,7 +158,7 @@ class PlanCommand : public Command {
     absl::StatusOr<Plan> plan = MakePlan(*source, *tree);
     if (!plan.ok()) return plan.status();
     if (json_) {
-      std::cout << JsonLine(Document(*source, *tree, *plan));
+      PrintJson(*source, *tree, *plan);
     } else {
       PrintText(*tree, *plan);
     }
@@ -240,10 +240,9 @@ class PlanCommand : public Command {
     std::cerr << "pretrained plan: note: " << Printable(text) << "\n";
   }
 
-  Json Document(const SourceTree& source, const SizedTree& tree,
-                const Plan& plan) const {
+  void PrintJson(const SourceTree& source, const SizedTree& tree,
+                 const Plan& plan) const {
     Json document;
-    document["device_map"] = Json::parse(DeviceMapJson(plan.device_map));
     document["bytes_per_device"] = nullptr;
     if (!source.names_only) {
       document["bytes_per_device"] =
@@ -251,7 +250,9 @@ class PlanCommand : public Command {
     }
     document["max_memory"] = BudgetsJson(plan.max_memory);
     if (explain_) document["explanation"] = ExplainPlan(tree, plan);
-    return document;
+    // The map may be long: it is put first as text.
+    std::cout << "{\"device_map\":" << DeviceMapJson(plan.device_map) << ","
+              << JsonLine(document).substr(1);
   }
 
   void PrintText(const SizedTree& tree, const Plan& plan) const {
