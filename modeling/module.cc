@@ -103,6 +103,12 @@ void Module::AddHook(std::shared_ptr<ModuleHook> hook) {
   hooks_.push_back(std::move(hook));
 }
 
+bool Module::RemoveHook(const ModuleHook* hook) {
+  return std::erase_if(hooks_, [&](const auto& other) {
+           return other.get() == hook;
+         }) > 0;
+}
+
 void Module::RunPreHooks(absl::Span<at::Tensor* const> arguments) {
   for (const auto& hook : hooks_) hook->PreForward(*this, arguments);
 }

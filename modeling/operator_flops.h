@@ -1,0 +1,58 @@
+#ifndef PRETRAINED_MODELING_OPERATOR_FLOPS_H_
+#define PRETRAINED_MODELING_OPERATOR_FLOPS_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "ATen/core/ivalue.h"
+#include "absl/strings/string_view.h"
+#include "c10/util/ArrayRef.h"
+
+namespace pretrained {
+
+// Floating-point operations of one call of an operator. An addition, a
+// multiplication, a division, a maximum, a root, an exponential or another
+// elementary function is one each.
+struct OperatorFlops {
+  int64_t matmul = 0;  // Of products of matrices: 2 m n k.
+  int64_t other = 0;   // Everything else.
+
+  int64_t total() const { return matmul + other; }
+};
+
+// What the operator `name` ("mm", "_softmax"; without "aten::", and without the
+// '_' that ends the name of one that works in place) computes on `inputs`, the
+// arguments in the order of its schema. nullopt for a name without a formula.
+//
+//   mm, addmm, bmm, baddbmm, mv, addmv, dot    2 for each product; one more for
+//                                    each number of a matrix that is added
+//   scaled_dot_product_attention     2 q k (d + d_v) of each head and row; per
+//                                    score 1 for the scale, 1 for a mask, and
+//                                    the softmax. Causal or not: all scores
+//   softmax, log_softmax             5 a number: maximum, difference,
+//                                    exponential, sum, quotient (difference)
+//   native_layer_norm                5 a number: mean, difference, square, sum,
+//                                    product; 1 more each for weight and bias
+//   gelu                             5 (erf), 8 (tanh); mish 5, silu 4,
+//                                    sigmoid 4, log_sigmoid 4; relu 1
+//   add, mul, div, pow, exp, rsqrt, ..   1 a number of the result; 2 for add and
+//                                    sub with a factor
+//   sum, mean, cumsum, ..            1 a number of the input
+//   mse_loss 3 a number, nll_loss 1 a label, native_dropout 2 a number
+//
+// What works out few numbers from many, such as the root of a row's variance,
+// is left out. Numbers that are not floating count as none, and so does what
+// moves, compares or draws them.
+std::optional<OperatorFlops> FlopsOfOperator(
+    absl::string_view name, c10::ArrayRef<c10::IValue> inputs);
+
+// Whether an operator is known to compute nothing: it moves, selects, casts,
+// compares or draws numbers.
+bool ComputesNothing(absl::string_view name);
+
+// Whether one of `inputs` is a floating tensor, or a list that has one.
+bool HasFloatingTensor(c10::ArrayRef<c10::IValue> inputs);
+
+}  // namespace pretrained
+
+#endif  // PRETRAINED_MODELING_OPERATOR_FLOPS_H_
