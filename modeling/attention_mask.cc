@@ -85,8 +85,8 @@ absl::StatusOr<at::Tensor> CausalAttentionMask(const at::Tensor& attention_mask,
   absl::Status status = CheckDecoderMask(attention_mask, query_length);
   if (!status.ok()) return status;
   return CatchTorch("attention_mask", [&]() -> absl::StatusOr<at::Tensor> {
-    const at::Tensor seen = SeenKeys(query_length, attention_mask.size(1),
-                                     attention_mask.device());
+    const at::Tensor seen =
+        SeenKeys(query_length, attention_mask.size(1), attention_mask.device());
     // The mask's own values where a key is seen, 0 where not, in one pass.
     return at::where(seen, attention_mask.unsqueeze(1).unsqueeze(1),
                      at::zeros({}, attention_mask.options()));
@@ -118,8 +118,7 @@ absl::StatusOr<at::Tensor> ExtendedAttentionMask(
     // every query and key, is written once.
     return at::where(SeenKeys(options.query_length, attention_mask.size(1),
                               attention_mask.device()),
-                     padding,
-                     at::full({}, *lowest, padding.options()));
+                     padding, at::full({}, *lowest, padding.options()));
   });
 }
 

@@ -64,7 +64,8 @@ void BM_Decoder(benchmark::State& state) {
 void BM_DecoderInLibTorch(benchmark::State& state) {
   Measure(state, [](const at::Tensor& mask) -> absl::StatusOr<at::Tensor> {
     const at::Tensor ids = at::arange(mask.size(1), mask.options());
-    const at::Tensor seen = (ids.unsqueeze(0) <= ids.unsqueeze(1)).to(at::kLong);
+    const at::Tensor seen =
+        (ids.unsqueeze(0) <= ids.unsqueeze(1)).to(at::kLong);
     const at::Tensor both = seen * mask.unsqueeze(1).unsqueeze(1);
     return (1.0 - both.to(at::kFloat)) * kLowest;
   });
@@ -105,16 +106,15 @@ void BM_SlidingWindowInLibTorch(benchmark::State& state) {
 void BM_HeadMask(benchmark::State& state) {
   const at::Tensor mask = at::ones({state.range(0), state.range(1)});
   for (auto _ : state) {
-    benchmark::DoNotOptimize(
-        ExpandHeadMask(mask, state.range(0), at::kFloat));
+    benchmark::DoNotOptimize(ExpandHeadMask(mask, state.range(0), at::kFloat));
   }
 }
 
 void BM_HeadMaskInLibTorch(benchmark::State& state) {
   const at::Tensor mask = at::ones({state.range(0), state.range(1)});
   for (auto _ : state) {
-    const at::Tensor all = mask.unsqueeze(1).unsqueeze(-1).unsqueeze(-1).to(
-        at::kFloat);
+    const at::Tensor all =
+        mask.unsqueeze(1).unsqueeze(-1).unsqueeze(-1).to(at::kFloat);
     benchmark::DoNotOptimize(all.unbind(0));
   }
 }

@@ -23,8 +23,7 @@ at::Tensor LaterKeys(const CausalBiasOptions& options, double lowest) {
   const at::TensorOptions type =
       at::dtype(options.dtype).device(options.device);
   if (!options.window.has_value()) {
-    return at::full(shape, lowest, type)
-        .triu_(options.past_length + 1);
+    return at::full(shape, lowest, type).triu_(options.past_length + 1);
   }
   at::Tensor seen = at::ones(shape, type).tril_(options.past_length);
   // A longer window shows no more.

@@ -72,9 +72,9 @@ TEST(CausalBiasTest, MakesWhatThePeersMakeBitForBit) {
 }
 
 TEST(CausalBiasTest, ScoresHaveAFloatingDtype) {
-  EXPECT_THAT(CausalBias({}, {.query_length = 2, .dtype = at::kInt}),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("dtype: is Int")));
+  EXPECT_THAT(
+      CausalBias({}, {.query_length = 2, .dtype = at::kInt}),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("dtype: is Int")));
 }
 
 TEST(CausalBiasTest, HidesLaterKeys) {

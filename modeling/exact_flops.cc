@@ -51,10 +51,10 @@ class FlopCounter::Recording {
   Recording() : outer_(current_) {
     current_ = this;
     if (outer_ != nullptr) return;
-    handle_ = at::addThreadLocalCallback(
-        at::RecordFunctionCallback(&Begin, &End)
-            .needsInputs(true)
-            .scopes({at::RecordScope::FUNCTION}));
+    handle_ =
+        at::addThreadLocalCallback(at::RecordFunctionCallback(&Begin, &End)
+                                       .needsInputs(true)
+                                       .scopes({at::RecordScope::FUNCTION}));
   }
 
   ~Recording() {
@@ -93,8 +93,8 @@ class FlopCounter::Recording {
  private:
   // An operator that runs.
   struct Frame {
-    bool is_counted = false;     // It has a formula, or is inside one that has.
-    bool calls_others = false;   // Others began inside.
+    bool is_counted = false;    // It has a formula, or is inside one that has.
+    bool calls_others = false;  // Others began inside.
     bool takes_floating = false;  // Has a floating tensor among its inputs.
   };
 

@@ -151,10 +151,10 @@ TEST(ExactFlopsTest, CountsALargeModelThatIsNotThere) {
       model_class, config, {{"input_ids", Ids({1, 2048})}}, {}, at::kBFloat16);
   ASSERT_THAT(flops, IsOk());
   constexpr int64_t kEmbeddings = int64_t{32000} * 4096;
-  constexpr int64_t kWeights = int64_t{6738415616} - kEmbeddings -
-                               65 * 4096;  // Norms are no matrices.
-  EXPECT_EQ(flops->matmul(), 2 * 2048 * kWeights +
-                                 int64_t{4} * 32 * 4096 * 2048 * 2048);
+  constexpr int64_t kWeights =
+      int64_t{6738415616} - kEmbeddings - 65 * 4096;  // Norms are no matrices.
+  EXPECT_EQ(flops->matmul(),
+            2 * 2048 * kWeights + int64_t{4} * 32 * 4096 * 2048 * 2048);
 }
 
 TEST(ExactFlopsTest, ErrorsOfTheCallAreItsOwn) {
@@ -219,7 +219,8 @@ TEST(FlopCounterTest, KernelsForFewRowsCountAsWhatTheyStandFor) {
   const ExactFlops plain = count([&] { at::linear(x, weight, bias); });
   bool is_ours = false;
   const ExactFlops ours = count([&] {
-    is_ours = LinearOfFewRows(x, weight, bias, WeightLayout::kOutIn).has_value();
+    is_ours =
+        LinearOfFewRows(x, weight, bias, WeightLayout::kOutIn).has_value();
   });
   if (!is_ours) GTEST_SKIP() << "this CPU has no such kernels";
   EXPECT_THAT(NamesOf(ours), ElementsAre("few_row_linear"));

@@ -18,9 +18,9 @@ int64_t ResidentBytes();
 // What the forwards of one module did to ResidentBytes(). The names are those
 // of the peer's attributes.
 struct ModuleMemory {
-  std::string path;              // "encoder.layer.0"; "" for the root.
-  std::string class_name;        // "BertLayer"
-  int64_t mem_rss_diff = 0;      // After minus before, of all forwards.
+  std::string path;                  // "encoder.layer.0"; "" for the root.
+  std::string class_name;            // "BertLayer"
+  int64_t mem_rss_diff = 0;          // After minus before, of all forwards.
   int64_t mem_rss_pre_forward = 0;   // Before the last one.
   int64_t mem_rss_post_forward = 0;  // After it.
   int64_t calls = 0;

@@ -86,8 +86,7 @@ TEST(ModelAttributesTest, AreThePeers) {
     EXPECT_EQ(model.framework(), facts["framework"].get<std::string>());
     EXPECT_EQ(model.is_parallelizable(),
               facts["is_parallelizable"].get<bool>());
-    EXPECT_EQ(model.dtype(),
-              ToScalarType(**ParseTorchDtype(facts["dtype"])));
+    EXPECT_EQ(model.dtype(), ToScalarType(**ParseTorchDtype(facts["dtype"])));
     EXPECT_TRUE(model.device().is_cpu());
     EXPECT_EQ(model.num_labels(), model.config().num_labels());
     EXPECT_EQ(model.config_class().model_type, model.config().model_type());
@@ -116,10 +115,10 @@ TEST(ModelAttributesTest, WhatIsNotThereIsSaidClearly) {
                 StatusIs(absl::StatusCode::kUnimplemented,
                          AllOf(HasSubstr(golden.model->class_name()),
                                HasSubstr("PEFT"))));
-    EXPECT_THAT(golden.model->LoadTfWeights("model.ckpt"),
-                StatusIs(absl::StatusCode::kNotFound,
-                         AllOf(HasSubstr("'model.ckpt'"),
-                               HasSubstr("TensorFlow"))));
+    EXPECT_THAT(
+        golden.model->LoadTfWeights("model.ckpt"),
+        StatusIs(absl::StatusCode::kNotFound,
+                 AllOf(HasSubstr("'model.ckpt'"), HasSubstr("TensorFlow"))));
   }
 }
 
@@ -174,10 +173,10 @@ TEST(ModelAttributesTest, InDoubleItComputesWhatThePeerComputes) {
   for (const Golden& golden : Models()) {
     SCOPED_TRACE(golden.folder);
     ASSERT_THAT(golden.model->To({.dtype = at::kDouble}), IsOk());
-    absl::StatusOr<ModelOutput> output = golden.model->Call(
-        InputsOf(golden), {.output_attentions = true,
-                           .output_hidden_states = true,
-                           .use_cache = false});
+    absl::StatusOr<ModelOutput> output =
+        golden.model->Call(InputsOf(golden), {.output_attentions = true,
+                                              .output_hidden_states = true,
+                                              .use_cache = false});
     ASSERT_THAT(output, IsOk());
     const NamedTensors want =
         ReadGolden(golden.folder + "/io.safetensors", "out.");
@@ -240,10 +239,9 @@ TEST(ModelAttributesTest, TheDtypeIsThatOfTheFirstFloatingParameter) {
   const auto replace = [&](const std::string& name, at::ScalarType dtype) {
     for (const Module::NamedSlot& slot : model.TensorSlots()) {
       if (slot.name != name) continue;
-      ASSERT_THAT(
-          model.ReplaceTensor(
-              name, at::empty(slot.tensor.sizes(), at::dtype(dtype))),
-          IsOk());
+      ASSERT_THAT(model.ReplaceTensor(
+                      name, at::empty(slot.tensor.sizes(), at::dtype(dtype))),
+                  IsOk());
       return;
     }
   };
@@ -251,6 +249,8 @@ TEST(ModelAttributesTest, TheDtypeIsThatOfTheFirstFloatingParameter) {
   EXPECT_EQ(model.dtype(), at::kHalf);
   replace(parameters[1], at::kDouble);
   EXPECT_EQ(model.dtype(), at::kHalf);
+  replace(parameters[0], at::kLong);
+  EXPECT_EQ(model.dtype(), at::kDouble);
 }
 
 TEST(ModelAttributesTest, MemoryHooksAreKeptByTheModel) {

@@ -52,7 +52,7 @@ Module::Module(const ModuleNode& node, const ModuleOptions& options)
     : torch::nn::Module(node.class_name), class_name_(node.class_name) {
   for (const TensorSpec& spec : node.parameters) {
     register_parameter(spec.name, Make(spec, options),
-                       /*requires_grad=*/IsFloatingPoint(spec.dtype));
+                       spec.requires_grad && IsFloatingPoint(spec.dtype));
   }
   for (const TensorSpec& spec : node.buffers) {
     register_buffer(spec.name, Make(spec, options));

@@ -72,7 +72,8 @@ OperatorFlops Sum(Inputs inputs) {
   const bool has_factor = inputs.size() > 2 && inputs[2].isScalar() &&
                           !inputs[2].toScalar().equal(1);
   // The factor does not make the result floating.
-  const int64_t numel = BroadcastNumel(inputs.slice(0, inputs.size() > 2 ? 2 : inputs.size()));
+  const int64_t numel =
+      BroadcastNumel(inputs.slice(0, inputs.size() > 2 ? 2 : inputs.size()));
   return {.other = (has_factor ? 2 : 1) * numel};
 }
 
@@ -99,8 +100,7 @@ OperatorFlops LayerNorm(Inputs inputs) {
 // many rows before.
 OperatorFlops Product(Inputs inputs, size_t first) {
   if (!IsTensor(inputs, first) || !IsFloating(inputs[first])) return {};
-  return {.matmul =
-              2 * NumelOf(inputs, first) * SizeOf(inputs, first + 1, -1)};
+  return {.matmul = 2 * NumelOf(inputs, first) * SizeOf(inputs, first + 1, -1)};
 }
 
 OperatorFlops Matmul(Inputs inputs) { return Product(inputs, 0); }
@@ -189,10 +189,11 @@ const FormulaTable& Formulas() {
       table[name] = PerResult<1>;
     }
     for (const absl::string_view name :
-         {"pow", "remainder", "fmod", "exp", "log", "log1p", "sin", "cos",
-          "tanh", "erf", "sqrt", "rsqrt", "reciprocal", "neg", "abs", "relu",
-          "clamp_min", "clamp_max", "hardtanh", "sum", "mean", "prod", "cumsum",
-          "amax", "amin"}) {
+         {"pow",   "remainder", "fmod",       "exp",      "log",
+          "log1p", "sin",       "cos",        "tanh",     "erf",
+          "sqrt",  "rsqrt",     "reciprocal", "neg",      "abs",
+          "relu",  "clamp_min", "clamp_max",  "hardtanh", "sum",
+          "mean",  "prod",      "cumsum",     "amax",     "amin"}) {
       table[name] = PerInput<1>;
     }
     return table;
@@ -210,7 +211,8 @@ std::optional<OperatorFlops> FlopsOfOperator(
 }
 
 bool ComputesNothing(absl::string_view name) {
-  static const absl::NoDestructor<absl::flat_hash_set<absl::string_view>> names(
+  using Names = absl::flat_hash_set<absl::string_view>;
+  static const absl::NoDestructor<Names> names(Names(
       {// The same numbers, seen another way.
        "view", "_unsafe_view", "_reshape_alias", "reshape", "expand",
        "expand_as", "permute", "transpose", "t", "select", "slice", "narrow",
@@ -232,7 +234,7 @@ bool ComputesNothing(absl::string_view name) {
        "eq", "ne", "lt", "le", "gt", "ge", "isinf", "isnan", "isfinite", "any",
        "all", "logical_not", "logical_and", "logical_or", "argmax", "argmin",
        "max", "min", "aminmax", "topk", "sort", "equal", "nonzero",
-       "is_nonzero", "is_same_size"});
+       "is_nonzero", "is_same_size"}));
   return names->contains(name);
 }
 

@@ -35,7 +35,8 @@ struct OperatorFlops {
 //                                    product; 1 more each for weight and bias
 //   gelu                             5 (erf), 8 (tanh); mish 5, silu 4,
 //                                    sigmoid 4, log_sigmoid 4; relu 1
-//   add, mul, div, pow, exp, rsqrt, ..   1 a number of the result; 2 for add and
+//   add, mul, div, pow, exp, rsqrt, ..   1 a number of the result; 2 for add
+//   and
 //                                    sub with a factor
 //   sum, mean, cumsum, ..            1 a number of the input
 //   mse_loss 3 a number, nll_loss 1 a label, native_dropout 2 a number
@@ -43,8 +44,8 @@ struct OperatorFlops {
 // What works out few numbers from many, such as the root of a row's variance,
 // is left out. Numbers that are not floating count as none, and so does what
 // moves, compares or draws them.
-std::optional<OperatorFlops> FlopsOfOperator(
-    absl::string_view name, c10::ArrayRef<c10::IValue> inputs);
+std::optional<OperatorFlops> FlopsOfOperator(absl::string_view name,
+                                             c10::ArrayRef<c10::IValue> inputs);
 
 // Whether an operator is known to compute nothing: it moves, selects, casts,
 // compares or draws numbers.

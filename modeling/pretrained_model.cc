@@ -247,16 +247,19 @@ NamedTensors PretrainedModel::dummy_inputs() const {
 }
 
 absl::Status PretrainedModel::LoadTfWeights(const std::string& path) {
-  return absl::NotFoundError(absl::StrCat(
-      class_name(), ": no driver that reads TensorFlow checkpoints is linked, "
-      "so that '", path, "' cannot be read; save it as safetensors first"));
+  return absl::NotFoundError(
+      absl::StrCat(class_name(),
+                   ": no driver that reads TensorFlow checkpoints is linked, "
+                   "so that '",
+                   path, "' cannot be read; save it as safetensors first"));
 }
 
 absl::StatusOr<std::vector<std::string>> PretrainedModel::active_adapters()
     const {
-  return absl::UnimplementedError(absl::StrCat(
-      class_name(), " has no adapters: PEFT's are not loaded here; merge them "
-      "into the weights and save the model"));
+  return absl::UnimplementedError(
+      absl::StrCat(class_name(),
+                   " has no adapters: PEFT's are not loaded here; merge them "
+                   "into the weights and save the model"));
 }
 
 void PretrainedModel::add_memory_hooks() {

@@ -64,10 +64,9 @@ class Converter {
 absl::Status Check(const std::vector<Module::NamedSlot>& slots,
                    const TensorConversion& conversion) {
   if (conversion.dtype.has_value() && !at::isFloatingType(*conversion.dtype)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a model cannot be converted to ",
-                     c10::toString(*conversion.dtype),
-                     ": give a floating dtype, such as float16"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a model cannot be converted to ", c10::toString(*conversion.dtype),
+        ": give a floating dtype, such as float16"));
   }
   if (!conversion.device.has_value() || conversion.device->is_meta()) {
     return absl::OkStatus();

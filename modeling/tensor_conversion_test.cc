@@ -25,9 +25,9 @@ using ::absl_testing::StatusIs;
 using ::testing::HasSubstr;
 
 ModuleNode Node() {
-  ModuleNode node{.class_name = "Root",
-                  .children = {EmbeddingNode("embed", 5, 2),
-                               LinearNode("head", 2, 5)}};
+  ModuleNode node{
+      .class_name = "Root",
+      .children = {EmbeddingNode("embed", 5, 2), LinearNode("head", 2, 5)}};
   node.buffers = {{.name = "ids", .shape = {3}, .dtype = Dtype::kInt64},
                   {.name = "flags", .shape = {3}, .dtype = Dtype::kBool},
                   {.name = "table", .shape = {4}},
@@ -83,8 +83,8 @@ TEST(TensorConversionTest, ConvertsFloatingTensorsAndKeepsTheOthers) {
       const bool floating = name != "ids" && name != "flags";
       EXPECT_EQ(tensor.scalar_type(),
                 floating ? dtype : values[name].scalar_type());
-      EXPECT_TRUE(at::equal(tensor.to(values[name].scalar_type()),
-                            values[name]));
+      EXPECT_TRUE(
+          at::equal(tensor.to(values[name].scalar_type()), values[name]));
       EXPECT_EQ(tensor.unsafeGetTensorImpl(),
                 before.at(name).unsafeGetTensorImpl())
           << "an optimizer would have lost it";
