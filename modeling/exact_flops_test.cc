@@ -1,7 +1,7 @@
 #include "modeling/exact_flops.h"
 
 #include <cstdint>
-#include <map>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "c10/core/InferenceMode.h"
+#include "dtypes/dtype.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modeling/auto_model.h"
@@ -25,6 +26,7 @@
 #include "modeling/model_output.h"
 #include "modeling/pretrained_config.h"
 #include "modeling/pretrained_model.h"
+#include "modeling/tensor_bridge.h"
 #include "nlohmann/json.hpp"
 
 namespace pretrained {
@@ -91,6 +93,44 @@ TEST(ExactFlopsTest, CountsTheSameWhereItIsComputed) {
     for (const bool attentions : {false, true}) {
       const absl::StatusOr<ExactFlops> flops = FloatingPointOpsExact(
           **model, InputsOf(golden, at::kCPU),
+          {.output_attentions = attentions, .use_cache = false});
+      ASSERT_THAT(flops, IsOk());
+      EXPECT_EQ(flops->matmul(), golden["matmul"].get<int64_t>());
+      EXPECT_THAT(flops->unknown, IsEmpty());
+    }
+  }
+}
+
+// The stored cases; or those of the folder that $FLOPS_CASES names, which
+// testdata/flops/random_flops.py makes.
+Json RandomCases() {
+  const char* const folder = std::getenv("FLOPS_CASES");
+  return ReadJsonFile(absl::StrCat(folder == nullptr ? "testdata/flops" : folder,
+                                   "/random_cases.json"));
+}
+
+TEST(ExactFlopsTest, CountsTheProductsOfRandomModels) {
+  const Json cases = RandomCases();
+  ASSERT_GE(cases.size(), 40u);
+  for (const Json& golden : cases) {
+    SCOPED_TRACE(golden.dump());
+    const ModelClass& model_class =
+        **FindModel(golden["class"].get<std::string>());
+    const absl::StatusOr<PretrainedConfig> config =
+        PretrainedConfig::FromJsonString(golden["config"].dump(), "config.json",
+                                         *model_class.layout->config_class);
+    ASSERT_THAT(config, IsOk());
+    NamedTensors inputs;
+    for (const auto& [name, input] : golden["inputs"].items()) {
+      const std::string dtype = input["dtype"];
+      inputs[name] =
+          at::empty(input["shape"].get<std::vector<int64_t>>(),
+                    at::dtype(ToScalarType(**ParseTorchDtype(dtype)))
+                        .device(at::kMeta));
+    }
+    for (const bool attentions : {false, true}) {
+      const absl::StatusOr<ExactFlops> flops = FloatingPointOpsExact(
+          model_class, *config, inputs,
           {.output_attentions = attentions, .use_cache = false});
       ASSERT_THAT(flops, IsOk());
       EXPECT_EQ(flops->matmul(), golden["matmul"].get<int64_t>());
