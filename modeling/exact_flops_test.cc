@@ -105,8 +105,8 @@ TEST(ExactFlopsTest, CountsTheSameWhereItIsComputed) {
 // testdata/flops/random_flops.py makes.
 Json RandomCases() {
   const char* const folder = std::getenv("FLOPS_CASES");
-  return ReadJsonFile(absl::StrCat(folder == nullptr ? "testdata/flops" : folder,
-                                   "/random_cases.json"));
+  return ReadJsonFile(absl::StrCat(
+      folder == nullptr ? "testdata/flops" : folder, "/random_cases.json"));
 }
 
 TEST(ExactFlopsTest, CountsTheProductsOfRandomModels) {
@@ -123,10 +123,9 @@ TEST(ExactFlopsTest, CountsTheProductsOfRandomModels) {
     NamedTensors inputs;
     for (const auto& [name, input] : golden["inputs"].items()) {
       const std::string dtype = input["dtype"];
-      inputs[name] =
-          at::empty(input["shape"].get<std::vector<int64_t>>(),
-                    at::dtype(ToScalarType(**ParseTorchDtype(dtype)))
-                        .device(at::kMeta));
+      inputs[name] = at::empty(
+          input["shape"].get<std::vector<int64_t>>(),
+          at::dtype(ToScalarType(**ParseTorchDtype(dtype))).device(at::kMeta));
     }
     for (const bool attentions : {false, true}) {
       const absl::StatusOr<ExactFlops> flops = FloatingPointOpsExact(
