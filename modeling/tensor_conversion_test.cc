@@ -41,8 +41,10 @@ class Root : public Module {
   explicit Root(const ModuleOptions& options, const ModuleNode& node = Node())
       : Module(node, options),
         embed_(AddChild<Embedding>(node, "embed", options)),
-        head_(AddChild<Linear>(node, "head", options)) {
-    if (options.device.is_meta()) return;
+        head_(AddChild<Linear>(node, "head", options)) {}
+
+  // Gives every tensor numbers of its own.
+  void Fill() {
     at::NoGradGuard no_grad;
     for (const NamedSlot& slot : TensorSlots()) {
       at::Tensor tensor = slot.tensor;
@@ -65,6 +67,7 @@ class Root : public Module {
 std::shared_ptr<Root> MakeRoot(const ModuleOptions& options = {
                                    .device = at::kCPU}) {
   auto root = std::make_shared<Root>(options);
+  if (!options.device.is_meta()) root->Fill();
   EXPECT_THAT(root->TieTensors({"embed.weight", "head.weight"}), IsOk());
   return root;
 }
