@@ -53,7 +53,8 @@ TEST(CausalBiasTest, MakesWhatThePeersMakeBitForBit) {
     CausalBiasOptions options{
         .query_length = golden["query_length"].get<int64_t>(),
         .past_length = golden["past_length"].get<int64_t>(),
-        .dtype = ToScalarType(**ParseTorchDtype(golden["dtype"]))};
+        .dtype = ToScalarType(
+            **ParseTorchDtype(golden["dtype"].get<std::string>()))};
     if (!golden["window"].is_null()) {
       options.window = golden["window"].get<int64_t>();
     }

@@ -22,6 +22,7 @@
 #include "c10/core/ScalarType.h"
 #include "modeling/catch_torch.h"
 #include "modeling/from_pretrained.h"
+#include "modeling/meta_kernels.h"
 #include "modeling/model_layout.h"
 #include "modeling/model_output.h"
 #include "modeling/operator_flops.h"
@@ -175,6 +176,7 @@ absl::StatusOr<ExactFlops> FloatingPointOpsExact(
   const std::string what = model.class_name() + ": counting operations";
   return CatchTorch(what, [&]() -> absl::StatusOr<ExactFlops> {
     c10::InferenceMode no_gradients;
+    if (model.device().is_meta()) RegisterMetaKernels();
     NamedTensors here;
     for (const auto& [name, tensor] : inputs) {
       here[name] = tensor.defined() ? tensor.to(model.device()) : tensor;

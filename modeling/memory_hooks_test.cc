@@ -20,7 +20,7 @@ using ::testing::ElementsAre;
 
 constexpr int64_t kMiB = 1 << 20;
 // What the test itself and the allocator may take beside.
-constexpr int64_t kSlack = 4 * kMiB;
+constexpr int64_t kSlack = 8 * kMiB;
 
 ModuleNode Node() {
   return {.class_name = "Root",
@@ -66,6 +66,7 @@ class Root : public CallableModule<OneTensor, OneTensor> {
 OneTensor MiB(int64_t count) { return {at::scalar_tensor(count, at::kLong)}; }
 
 TEST(MemoryHooksTest, ResidentBytesRiseWithWhatIsWritten) {
+  at::ones({2}, at::dtype(at::kByte));  // Reads LibTorch's own pages.
   const int64_t before = ResidentBytes();
   EXPECT_GT(before, kMiB);
   const at::Tensor block = at::ones({64 * kMiB}, at::dtype(at::kByte));

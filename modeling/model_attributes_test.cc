@@ -86,7 +86,9 @@ TEST(ModelAttributesTest, AreThePeers) {
     EXPECT_EQ(model.framework(), facts["framework"].get<std::string>());
     EXPECT_EQ(model.is_parallelizable(),
               facts["is_parallelizable"].get<bool>());
-    EXPECT_EQ(model.dtype(), ToScalarType(**ParseTorchDtype(facts["dtype"])));
+    EXPECT_EQ(
+        model.dtype(),
+        ToScalarType(**ParseTorchDtype(facts["dtype"].get<std::string>())));
     EXPECT_TRUE(model.device().is_cpu());
     EXPECT_EQ(model.num_labels(), model.config().num_labels());
     EXPECT_EQ(model.config_class().model_type, model.config().model_type());

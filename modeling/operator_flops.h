@@ -24,22 +24,22 @@ struct OperatorFlops {
 // '_' that ends the name of one that works in place) computes on `inputs`, the
 // arguments in the order of its schema. nullopt for a name without a formula.
 //
-//   mm, addmm, bmm, baddbmm, mv, addmv, dot    2 for each product; one more for
-//                                    each number of a matrix that is added
-//   scaled_dot_product_attention     2 q k (d + d_v) of each head and row; per
-//                                    score 1 for the scale, 1 for a mask, and
-//                                    the softmax. Causal or not: all scores
-//   softmax, log_softmax             5 a number: maximum, difference,
-//                                    exponential, sum, quotient (difference)
-//   native_layer_norm                5 a number: mean, difference, square, sum,
-//                                    product; 1 more each for weight and bias
-//   gelu                             5 (erf), 8 (tanh); mish 5, silu 4,
-//                                    sigmoid 4, log_sigmoid 4; relu 1
-//   add, mul, div, pow, exp, rsqrt, ..   1 a number of the result; 2 for add
-//   and
-//                                    sub with a factor
-//   sum, mean, cumsum, ..            1 a number of the input
-//   mse_loss 3 a number, nll_loss 1 a label, native_dropout 2 a number
+//   mm, bmm, mv, dot     2 m n k
+//   addmm, baddbmm, addmv, few_row_linear    the same, and 1 for each number of
+//                        the result that something is added to
+//   scaled_dot_product_attention    2 q k (d + d_v) for each head and row; for
+//                        each score 1 for the scale, 1 for a mask, and the
+//                        softmax. Causal or not: all scores count
+//   softmax, log_softmax    5 for each number: maximum, difference,
+//                        exponential, sum, quotient (or difference)
+//   native_layer_norm    5 for each number: mean, difference, square, sum,
+//                        product; 1 more each for weight and bias
+//   gelu                 5, with tanh 8; mish 5; silu, sigmoid, log_sigmoid 4;
+//                        relu 1
+//   add, mul, div, pow, exp, rsqrt, ..    1 for each number of the result; add
+//                        and sub with a factor 2
+//   sum, mean, cumsum, ..    1 for each number of the input
+//   mse_loss 3, native_dropout 2 for each number; nll_loss 1 for each label
 //
 // What works out few numbers from many, such as the root of a row's variance,
 // is left out. Numbers that are not floating count as none, and so does what
