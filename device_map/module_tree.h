@@ -18,6 +18,8 @@ struct TensorSpec {
   std::vector<int64_t> shape;
   Dtype dtype = Dtype::kFloat32;
   bool persistent = true;  // Buffers only: whether the state dict has it.
+  bool requires_grad =
+      true;  // Floating parameters only: whether it is trained.
 
   int64_t num_elements() const;
   int64_t nbytes() const { return num_elements() * DtypeSize(dtype); }

@@ -14,6 +14,10 @@ namespace pretrained {
 // "attend" and 0 "do not"; fractions lie between. `dtype` is the floating dtype
 // of the model; results are on the mask's device.
 
+// The lowest finite value of a dtype that scores have: float32, float16,
+// bfloat16 or float64. kInvalidArgument, naming it, for any other.
+absl::StatusOr<double> LowestOf(at::ScalarType dtype);
+
 struct AttentionMaskOptions {
   at::ScalarType dtype = at::kFloat;
   bool is_decoder = false;
@@ -31,8 +35,11 @@ struct AttentionMaskOptions {
 //                   decoder or a mask of rank 3
 //
 // kInvalidArgument, with the shape that came in, for any other rank, or where a
-// decoder's mask is shorter than its queries.
+// decoder's mask is shorter than its queries; so, too, for a dtype that scores
+// do not have and a mask that is not defined, here and below.
+// Cost: one pass over the result.
 // Matches: transformers 4.34 modeling_utils.py `get_extended_attention_mask`.
+// Differs: a later key is hidden also where the mask holds infinity or NaN.
 absl::StatusOr<at::Tensor> ExtendedAttentionMask(
     const at::Tensor& attention_mask, const AttentionMaskOptions& options);
 

@@ -1,6 +1,7 @@
 #include "modeling/causal_mask.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <limits>
 
@@ -16,20 +17,20 @@ namespace {
 
 // [1, 1, queries, keys]: the last query sees every key, each one before it one
 // key less.
-absl::StatusOr<at::Tensor> LaterKeys(const CausalBiasOptions& options) {
-  const int64_t keys = options.past_length + options.query_length;
-  at::Tensor seen = at::ones({1, options.query_length, keys},
-                             at::dtype(options.dtype).device(options.device))
-                        .tril(options.past_length);
-  if (options.window.has_value()) {
-    // A longer window shows no more.
-    const int64_t window = std::min(*options.window, options.query_length);
-    seen.narrow(2, options.past_length, options.query_length).triu_(-window);
-    return at::zeros_like(seen)
-        .masked_fill(seen.eq(0), -std::numeric_limits<double>::infinity())
-        .unsqueeze(1);
+at::Tensor LaterKeys(const CausalBiasOptions& options, double lowest) {
+  const std::array<int64_t, 4> shape = {
+      1, 1, options.query_length, options.past_length + options.query_length};
+  const at::TensorOptions type =
+      at::dtype(options.dtype).device(options.device);
+  if (!options.window.has_value()) {
+    return at::full(shape, lowest, type).triu_(options.past_length + 1);
   }
-  return ExtendedAttentionMask(seen, {.dtype = options.dtype});
+  at::Tensor seen = at::ones(shape, type).tril_(options.past_length);
+  // A longer window shows no more.
+  const int64_t window = std::min(*options.window, options.query_length);
+  seen.narrow(3, options.past_length, options.query_length).triu_(-window);
+  return at::zeros_like(seen).masked_fill_(
+      seen.eq(0), -std::numeric_limits<double>::infinity());
 }
 
 }  // namespace
@@ -42,13 +43,11 @@ absl::StatusOr<at::Tensor> CausalBias(const at::Tensor& attention_mask,
     return BadShape("attention_mask", attention_mask,
                     absl::StrCat("[batch, ", keys, "] is expected"));
   }
+  const absl::StatusOr<double> lowest = LowestOf(options.dtype);
+  if (!lowest.ok()) return lowest.status();
   return CatchTorch("attention_mask", [&]() -> absl::StatusOr<at::Tensor> {
     at::Tensor bias;
-    if (options.query_length > 1) {
-      absl::StatusOr<at::Tensor> later = LaterKeys(options);
-      if (!later.ok()) return later;
-      bias = *later;
-    }
+    if (options.query_length > 1) bias = LaterKeys(options, *lowest);
     if (!attention_mask.defined()) return bias;
     absl::StatusOr<at::Tensor> padding = ExtendedAttentionMask(
         attention_mask.to(options.device), {.dtype = options.dtype});

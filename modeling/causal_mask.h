@@ -46,7 +46,8 @@ struct CausalBiasOptions {
 // For a peer whose padding is all or nothing (LLaMA, Mistral), give
 // attention_mask.eq(1).
 //
-// kInvalidArgument, with the shape that came in, for another number of keys.
+// kInvalidArgument, with the shape that came in, for another number of keys;
+// and for a dtype that scores do not have.
 // Matches: transformers 4.34 `LlamaModel._prepare_decoder_attention_mask`, with
 //     a window `MistralModel`'s; and GPT-2 and GPT-NeoX, which replace scores
 //     of later keys where this adds to them: the same, for no score is large

@@ -1,15 +1,22 @@
 #include "modeling/causal_mask.h"
 
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
+#include <string>
 
 #include "ATen/ATen.h"
 #include "absl/status/status.h"
 #include "absl/status/status_matchers.h"
 #include "absl/status/statusor.h"
+#include "dtypes/dtype.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "modeling/json_testutil.h"
+#include "modeling/model_output.h"
+#include "modeling/tensor_bridge.h"
 #include "modeling/tensor_testutil.h"
+#include "nlohmann/json.hpp"
 
 namespace pretrained {
 namespace {
@@ -23,6 +30,52 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 at::Tensor Rows(at::ArrayRef<float> values, at::IntArrayRef shape) {
   return at::tensor(values, at::dtype(at::kFloat)).reshape(shape);
+}
+
+using Json = nlohmann::ordered_json;
+
+// The stored cases; or those of the folder that $MASK_CASES names, which
+// testdata/masks/random_masks.py makes.
+std::string FolderOfCases() {
+  const char* const folder = std::getenv("MASK_CASES");
+  return folder == nullptr ? "testdata/masks" : folder;
+}
+
+// What LLaMA, and with a window Mistral, adds to its scores, bit for bit. Their
+// padding is all or nothing.
+TEST(CausalBiasTest, MakesWhatThePeersMakeBitForBit) {
+  const Json cases = ReadJsonFile(FolderOfCases() + "/causal_cases.json");
+  const NamedTensors tensors =
+      ReadGolden(FolderOfCases() + "/causal_masks.safetensors", "");
+  ASSERT_GE(cases.size(), 60u);
+  for (const auto& [name, golden] : cases.items()) {
+    SCOPED_TRACE(name + golden.dump());
+    CausalBiasOptions options{
+        .query_length = golden["query_length"].get<int64_t>(),
+        .past_length = golden["past_length"].get<int64_t>(),
+        .dtype = ToScalarType(
+            **ParseTorchDtype(golden["dtype"].get<std::string>()))};
+    if (!golden["window"].is_null()) {
+      options.window = golden["window"].get<int64_t>();
+    }
+    at::Tensor attends;
+    const auto mask = tensors.find(name + ".in.attention_mask");
+    if (mask != tensors.end()) attends = mask->second.to(options.dtype).eq(1);
+    const absl::StatusOr<at::Tensor> got = CausalBias(attends, options);
+    ASSERT_THAT(got, IsOk());
+    const auto want = tensors.find(name + ".out");
+    ASSERT_EQ(got->defined(), want != tensors.end());
+    if (!got->defined()) continue;
+    EXPECT_EQ(got->scalar_type(), options.dtype);
+    EXPECT_TRUE(at::equal(got->expand_as(want->second), want->second))
+        << DifferenceOf(*got, want->second, 0);
+  }
+}
+
+TEST(CausalBiasTest, ScoresHaveAFloatingDtype) {
+  EXPECT_THAT(
+      CausalBias({}, {.query_length = 2, .dtype = at::kInt}),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("dtype: is Int")));
 }
 
 TEST(CausalBiasTest, HidesLaterKeys) {

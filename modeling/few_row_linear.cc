@@ -8,8 +8,10 @@
 #include "ATen/Parallel.h"
 #include "ATen/core/Tensor.h"
 #include "ATen/core/grad_mode.h"
+#include "ATen/core/ivalue.h"
 #include "ATen/ops/empty.h"
 #include "ATen/ops/zeros.h"
+#include "ATen/record_function.h"
 #include "modeling/few_row_kernels.h"
 
 namespace pretrained {
@@ -95,6 +97,9 @@ std::optional<at::Tensor> LinearOfFewRows(const at::Tensor& x,
   }
   const std::optional<MatrixDtype> dtype = DtypeOf(weight);
   if (!dtype.has_value()) return std::nullopt;
+  // Seen as one operator by whoever listens to LibTorch's (exact_flops.h).
+  RECORD_FUNCTION("pretrained::few_row_linear",
+                  (std::vector<c10::IValue>{x, weight, bias}));
   const at::Tensor rows = x.reshape({-1, in}).to(at::kFloat).contiguous();
   at::Tensor y = out_first ? ByColumns(rows, weight, *dtype)
                            : ByParts(rows, weight, *dtype);

@@ -44,10 +44,12 @@ absl::StatusOr<at::Tensor> CrossEntropy(const at::Tensor& logits,
   if (!IsInteger(labels)) {
     return BadDtype(name, labels, "int64 or int32 is expected");
   }
-  const at::Tensor counted = labels.masked_select(labels.ne(ignored));
-  absl::Status status = CheckIds(name, counted, logits.size(-1),
-                                 "the number of classes (-100 is ignored)");
-  if (!status.ok()) return status;
+  if (!labels.is_meta()) {  // There are values to look at.
+    const at::Tensor counted = labels.masked_select(labels.ne(ignored));
+    absl::Status status = CheckIds(name, counted, logits.size(-1),
+                                   "the number of classes (-100 is ignored)");
+    if (!status.ok()) return status;
+  }
   return at::cross_entropy_loss(logits, labels.to(at::kLong), {},
                                 at::Reduction::Mean, ignored);
 }

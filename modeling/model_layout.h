@@ -22,6 +22,7 @@ struct ModelLayout {
   std::string base_model_prefix;  // "bert"
   std::string main_input_name = "input_ids";
   bool can_generate = false;
+  bool is_parallelizable = false;             // As 4.34's `parallelize()` does.
   std::vector<std::string> no_split_modules;  // Class names.
 
   // Regular expressions (RE2), each of which is searched for in a key; as the

@@ -52,7 +52,7 @@ Module::Module(const ModuleNode& node, const ModuleOptions& options)
     : torch::nn::Module(node.class_name), class_name_(node.class_name) {
   for (const TensorSpec& spec : node.parameters) {
     register_parameter(spec.name, Make(spec, options),
-                       /*requires_grad=*/IsFloatingPoint(spec.dtype));
+                       spec.requires_grad && IsFloatingPoint(spec.dtype));
   }
   for (const TensorSpec& spec : node.buffers) {
     register_buffer(spec.name, Make(spec, options));
@@ -101,6 +101,12 @@ void Module::SetOwnTensor(absl::string_view name, at::Tensor tensor) {
 
 void Module::AddHook(std::shared_ptr<ModuleHook> hook) {
   hooks_.push_back(std::move(hook));
+}
+
+bool Module::RemoveHook(const ModuleHook* hook) {
+  return std::erase_if(hooks_, [&](const auto& other) {
+           return other.get() == hook;
+         }) > 0;
 }
 
 void Module::RunPreHooks(absl::Span<at::Tensor* const> arguments) {

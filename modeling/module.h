@@ -71,6 +71,8 @@ class Module : public torch::nn::Module {
   // hooks were added, PostForward in the reverse.
   void AddHook(std::shared_ptr<ModuleHook> hook);
   void RemoveHooks() { hooks_.clear(); }
+  // Takes one away; whether it was there.
+  bool RemoveHook(const ModuleHook* hook);
   bool has_hooks() const { return !hooks_.empty(); }
 
   // Fills buffers that are computed, not stored (position ids, ..), on

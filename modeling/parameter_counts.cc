@@ -34,7 +34,7 @@ std::vector<CountedTensor> CountedTensorsOf(const ModuleTree& tree) {
         {.name = name,
          .num_elements = spec.num_elements(),
          .element_bytes = DtypeSize(spec.dtype),
-         .requires_grad = !is_buffer,
+         .requires_grad = !is_buffer && spec.requires_grad,
          .is_buffer = is_buffer,
          .is_embedding_weight =
              !is_buffer && IsEmbeddingWeight(owner.class_name, spec.name)});

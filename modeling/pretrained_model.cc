@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "ATen/CPUGeneratorImpl.h"
 #include "ATen/core/grad_mode.h"
 #include "ATen/ops/empty.h"
+#include "ATen/ops/tensor.h"
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -19,15 +21,20 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "c10/core/Device.h"
+#include "c10/core/ScalarType.h"
+#include "c10/util/Exception.h"
 #include "device_map/module_tree.h"
 #include "dtypes/dtype.h"
 #include "modeling/catch_torch.h"
 #include "modeling/flops.h"
 #include "modeling/generation_step.h"
+#include "modeling/memory_hooks.h"
 #include "modeling/model_output.h"
 #include "modeling/save_pretrained.h"
 #include "modeling/state_dict.h"
 #include "modeling/tensor_bridge.h"
+#include "modeling/tensor_conversion.h"
 #include "modeling/token_embeddings.h"
 #include "nlohmann/json.hpp"
 
@@ -183,19 +190,87 @@ void PretrainedModel::WarnIfPaddingAndNoAttentionMask(
 }
 
 at::ScalarType PretrainedModel::dtype() {
-  for (const NamedSlot& slot : TensorSlots()) {
-    if (!slot.is_buffer && at::isFloatingType(slot.tensor.scalar_type())) {
-      return slot.tensor.scalar_type();
+  const std::vector<NamedSlot> slots = TensorSlots();
+  for (const bool of_buffers : {false, true}) {
+    std::optional<at::ScalarType> last;
+    for (const NamedSlot& slot : slots) {
+      if (slot.is_buffer != of_buffers) continue;
+      last = slot.tensor.scalar_type();
+      if (at::isFloatingType(*last)) return *last;
     }
+    if (last.has_value()) return *last;
   }
   return at::kFloat;
 }
 
 at::Device PretrainedModel::device() {
-  for (const NamedSlot& slot : TensorSlots()) {
-    if (!slot.is_buffer) return slot.tensor.device();
+  const std::vector<NamedSlot> slots = TensorSlots();
+  for (const bool of_buffers : {false, true}) {
+    for (const NamedSlot& slot : slots) {
+      if (slot.is_buffer == of_buffers) return slot.tensor.device();
+    }
   }
   return at::kCPU;
+}
+
+absl::Status PretrainedModel::To(const TensorConversion& conversion) {
+  return ConvertTensors(*this, conversion);
+}
+
+void PretrainedModel::to(torch::Device device, torch::Dtype dtype, bool) {
+  const absl::Status status = To({.device = device, .dtype = dtype});
+  TORCH_CHECK(status.ok(), std::string(status.message()));
+}
+
+void PretrainedModel::to(torch::Dtype dtype, bool) {
+  const absl::Status status = To({.dtype = dtype});
+  TORCH_CHECK(status.ok(), std::string(status.message()));
+}
+
+void PretrainedModel::to(torch::Device device, bool) {
+  const absl::Status status = To({.device = device});
+  TORCH_CHECK(status.ok(), std::string(status.message()));
+}
+
+Module& PretrainedModel::base_model() {
+  for (const auto& child : named_children()) {
+    auto* const module = dynamic_cast<Module*>(child.value().get());
+    if (child.key() == base_model_prefix() && module != nullptr) return *module;
+  }
+  return *this;
+}
+
+NamedTensors PretrainedModel::dummy_inputs() const {
+  return {{"input_ids",
+           at::tensor({7, 6, 0, 0, 1, 1, 2, 3, 0, 0, 0, 0, 0, 4, 5}, at::kLong)
+               .reshape({3, 5})}};
+}
+
+absl::Status PretrainedModel::LoadTfWeights(const std::string& path) {
+  return absl::NotFoundError(
+      absl::StrCat(class_name(),
+                   ": no driver that reads TensorFlow checkpoints is linked, "
+                   "so that '",
+                   path, "' cannot be read; save it as safetensors first"));
+}
+
+absl::StatusOr<std::vector<std::string>> PretrainedModel::active_adapters()
+    const {
+  return absl::UnimplementedError(
+      absl::StrCat(class_name(),
+                   " has no adapters: PEFT's are not loaded here; merge them "
+                   "into the weights and save the model"));
+}
+
+void PretrainedModel::add_memory_hooks() {
+  if (memory_hooks_ == nullptr) {
+    memory_hooks_ = std::make_shared<MemoryHooks>(*this);
+  }
+  reset_memory_hooks_state();
+}
+
+void PretrainedModel::reset_memory_hooks_state() {
+  if (memory_hooks_ != nullptr) memory_hooks_->Reset();
 }
 
 std::vector<CountedTensor> PretrainedModel::CountedTensors() {
@@ -227,7 +302,7 @@ int64_t PretrainedModel::get_memory_footprint(bool return_buffers) {
 int64_t PretrainedModel::estimate_tokens(const NamedTensors& inputs) const {
   auto main_input = inputs.find(layout_.main_input_name);
   if (main_input != inputs.end()) return main_input->second.numel();
-  ABSL_LOG_FIRST_N(WARNING, 1)
+  ABSL_LOG_IF(WARNING, !warned_of_tokens_.exchange(true))
       << "the inputs have no '" << layout_.main_input_name
       << "', so that their tokens, and floating-point "
          "operations, count as none";

@@ -1,8 +1,10 @@
 #ifndef PRETRAINED_MODELING_PRETRAINED_MODEL_H_
 #define PRETRAINED_MODELING_PRETRAINED_MODEL_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "c10/core/Device.h"
 #include "c10/core/ScalarType.h"
 #include "checkpoint/save/save_checkpoint.h"
 #include "modeling/generation_config.h"
@@ -23,8 +26,12 @@
 #include "modeling/pretrained_config.h"
 #include "modeling/save_pretrained.h"
 #include "modeling/state_dict.h"
+#include "modeling/tensor_conversion.h"
+#include "torch/types.h"
 
 namespace pretrained {
+
+class MemoryHooks;
 
 // A tensor on the CPU that is to get the values that a new model starts with.
 struct TensorToInitialize {
@@ -82,6 +89,32 @@ class PretrainedModel : public Module {
   void set_generation_config(std::optional<GenerationConfig> config) {
     generation_config_ = std::move(config);
   }
+
+  // What its class is like: "bert", "input_ids", ..
+  const std::string& base_model_prefix() const {
+    return layout_.base_model_prefix;
+  }
+  const std::string& main_input_name() const { return layout_.main_input_name; }
+  const ConfigClass& config_class() const { return config_.config_class(); }
+  bool is_parallelizable() const { return layout_.is_parallelizable; }
+  // "pt": its checkpoints are PyTorch's.
+  absl::string_view framework() const { return "pt"; }
+  int64_t num_labels() const { return config_.num_labels(); }
+
+  // The model below the head: the child that is called base_model_prefix();
+  // this one where there is none.
+  Module& base_model();
+
+  // Ids, and whatever else forward needs, of a small call that works.
+  virtual NamedTensors dummy_inputs() const;
+
+  // Reads a TensorFlow checkpoint into this model. kNotFound, for no driver
+  // that reads them is linked; a class that has one overrides it.
+  // Matches: transformers 4.34 class attribute `load_tf_weights`.
+  virtual absl::Status LoadTfWeights(const std::string& path);
+
+  // kUnimplemented: adapters (PEFT) are not loaded here.
+  absl::StatusOr<std::vector<std::string>> active_adapters() const;
 
   // Whether generation/generate.h's Generate() works on this class.
   bool can_generate() const { return layout_.can_generate; }
@@ -150,17 +183,44 @@ class PretrainedModel : public Module {
   virtual std::string InputEmbeddingsPath() const = 0;
   virtual std::string OutputEmbeddingsPath() const { return ""; }
 
-  // Floating dtype of the parameters (of the first floating one).
+  // Of the first floating parameter; of the last one where none is floating;
+  // then of the buffers likewise. float32 where there is neither.
   at::ScalarType dtype();
+  // Of the first parameter; else of the first buffer; else the CPU.
   at::Device device();
+
+  // Moves and converts all tensors: see ConvertTensors().
+  //
+  //   absl::Status status = model->To({.dtype = at::kBFloat16});
+  absl::Status To(const TensorConversion& conversion);
+  absl::Status Half() { return To({.dtype = at::kHalf}); }
+  absl::Status BFloat16() { return To({.dtype = at::kBFloat16}); }
+  absl::Status Float() { return To({.dtype = at::kFloat}); }
+
+  // The same under torch::nn::Module's names; what fails is thrown as a
+  // c10::Error, as there. Differs: torch::nn::Module's own convert integer
+  // buffers, too.
+  void to(torch::Device device, torch::Dtype dtype,
+          bool non_blocking = false) override;
+  void to(torch::Dtype dtype, bool non_blocking = false) override;
+  void to(torch::Device device, bool non_blocking = false) override;
 
   std::vector<CountedTensor> CountedTensors();
   int64_t num_parameters(const CountOptions& options = {});
   int64_t get_memory_footprint(bool return_buffers = true);
-  // Elements of the main input; 0 when it is not among `inputs`.
+  // Elements of the main input; 0, with a warning the first time, when it is
+  // not among `inputs`.
   int64_t estimate_tokens(const NamedTensors& inputs) const;
   int64_t floating_point_ops(const NamedTensors& inputs,
                              bool exclude_embeddings = true);
+
+  // Records how forwards change this process's resident memory, by module, from
+  // now on (memory_hooks.h). Once is enough: again does nothing.
+  void add_memory_hooks();
+  // What was recorded becomes 0. Does nothing without add_memory_hooks().
+  void reset_memory_hooks_state();
+  // What was recorded; null without add_memory_hooks().
+  const MemoryHooks* memory_hooks() const { return memory_hooks_.get(); }
 
   // Module name to device, as it was placed: {"": "cpu"}.
   const std::vector<std::pair<std::string, std::string>>& hf_device_map()
@@ -180,6 +240,8 @@ class PretrainedModel : public Module {
   ModelLayout layout_;
   std::optional<GenerationConfig> generation_config_;
   std::vector<std::pair<std::string, std::string>> hf_device_map_;
+  std::shared_ptr<MemoryHooks> memory_hooks_;
+  mutable std::atomic<bool> warned_of_tokens_ = false;
 };
 
 }  // namespace pretrained

@@ -32,7 +32,7 @@ class Help(CommandTest):
                "scan": ["--json"], "plan": ["--device_map", "--max_memory", "--dtype", "--no_split", "--explain", "--json"],
                "estimate": ["--sequence_length", "--batch_size", "--no_split", "--json"],
                "run": [*shared, "--inputs", "--outputs", "--output_hidden_states", "--output_attentions", "--prune_heads",
-                       "--resize_token_embeddings", "--pad_to_multiple_of", "--flops"],
+                       "--resize_token_embeddings", "--pad_to_multiple_of", "--flops", "--memory"],
                "generate": [*shared, "--inputs", "--outputs", "--seed", "--max_new_tokens", "--num_beams", "--do_sample",
                             "--pad_token_id", "--eos_token_id", "--length_penalty", "--early_stopping", "--use_cache"]}
         for command, flags in own.items():
@@ -276,6 +276,40 @@ class Run(CommandTest):
         self.assertIn(str(outputs), text)
         self.assertIn("3277440", text)
         self.assertNotIn("3277440", self.good("run", BASE, *flags))
+
+    def test_flops_are_counted_by_operator(self):
+        model = MODELS / "BertForMaskedLM"
+        document, _ = self.run_model(model, model / "io.safetensors", "--flops")
+        flops = document["flops"]
+        self.assertEqual(list(flops), ["total", "matmul", "operators", "unknown"])
+        self.assertEqual(flops["matmul"], 1351680)  # torch.utils.flop_counter says so: testdata/flops.
+        self.assertEqual(flops["unknown"], [])
+        for part in ("matmul", "other"):
+            self.assertEqual(sum(operator[part] for operator in flops["operators"]),
+                             flops["matmul"] if part == "matmul" else flops["total"] - flops["matmul"])
+        self.assertIn("addmm", [operator["name"] for operator in flops["operators"]])
+        for layout in ((), ("--output_attentions",)):
+            again, _ = self.run_model(model, model / "io.safetensors", "--flops", *layout)
+            self.assertEqual(again["flops"]["matmul"], flops["matmul"])
+
+    def test_memory_is_told_by_module(self):
+        document, tensors = self.run_model(BASE, BASE / "io.safetensors", *self.ALL, "--memory")
+        self.expect_golden(tensors, BASE / "io.safetensors")
+        self.assertEqual([{"name": module["name"], "class": module["class"]} for module in document["memory"]],
+                         self.document("info", BASE)["modules"])
+        for module in document["memory"]:
+            self.assertEqual(list(module), ["name", "class", "calls", "mem_rss_diff", "mem_rss_pre_forward",
+                                            "mem_rss_post_forward"])
+        whole = document["memory"][0]
+        self.assertEqual((whole["name"], whole["calls"]), ("", 1))
+        self.assertGreater(whole["mem_rss_pre_forward"], 1 << 20)
+        self.assertEqual(whole["mem_rss_diff"], whole["mem_rss_post_forward"] - whole["mem_rss_pre_forward"])
+        calls = {module["name"]: module["calls"] for module in document["memory"]}
+        self.assertEqual(calls["encoder.layer.1.attention.self.query"], 1)
+        flags = (f"--inputs={self.inputs_of(BASE / 'io.safetensors')}", f"--outputs={self.folder / 'o.safetensors'}")
+        text = self.good("run", BASE, *flags, "--memory")
+        self.assertRegex(text, r"(?m)^\(the model\) +BertModel +1 ")
+        self.assertRegex(text, r"(?m)^encoder\.layer\.0 +BertLayer +1 ")
 
     def test_outputs_follow_the_dtype(self):
         document, tensors = self.run_model(BASE, BASE / "io.safetensors", "--dtype=bfloat16")

@@ -9,25 +9,26 @@
 #include <utility>
 #include <vector>
 
+#include "ATen/core/Tensor.h"
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "c10/core/InferenceMode.h"
-#include "dtypes/dtype.h"
+#include "modeling/exact_flops.h"
 #include "modeling/loading_info.h"
+#include "modeling/memory_hooks.h"
 #include "modeling/model_output.h"
 #include "modeling/pretrained_model.h"
-#include "modeling/tensor_bridge.h"
 #include "modeling/tensor_file.h"
 #include "nlohmann/json.hpp"
 #include "tools/command.h"
 #include "tools/load_flags.h"
+#include "tools/run_report.h"
 #include "tools/text_output.h"
 #include "tools/torch_commands.h"
 
@@ -68,11 +69,6 @@ std::vector<std::pair<std::string, at::Tensor>> WithoutCache(
   return fields;
 }
 
-std::string NameOfDtype(const at::Tensor& tensor) {
-  absl::StatusOr<Dtype> dtype = ToDtype(tensor.scalar_type());
-  return dtype.ok() ? std::string(DtypeName(*dtype)) : "unknown";
-}
-
 class RunCommand : public Command {
  public:
   std::string name() const override { return "run"; }
@@ -83,6 +79,8 @@ class RunCommand : public Command {
            "  pretrained run DIR --inputs=I.safetensors "
            "--outputs=O.safetensors --output_attentions \\\n"
            "      --prune_heads='{\"0\": [1, 3]}' --json\n"
+           "  pretrained run DIR --inputs=I.safetensors "
+           "--outputs=O.safetensors --flops --memory\n"
            "Inputs are named as forward's arguments are (input_ids, "
            "attention_mask, ..),\noutputs as the peer's ModelOutput; members "
            "of a tuple are NAME.0, NAME.1, ..";
@@ -109,8 +107,11 @@ class RunCommand : public Command {
     app.add_option("--pad_to_multiple_of", pad_to_multiple_of_,
                    "Rounds the number of tokens up to a multiple");
     app.add_flag("--flops", flops_,
-                 "Also says the floating-point operations of forward and "
-                 "backward (always in --json)");
+                 "Also counts the forward's floating-point operations, by "
+                 "operator");
+    app.add_flag("--memory", memory_,
+                 "Also says by how much each module's forward grew the "
+                 "process's memory");
     app.add_flag("--json", json_, "Prints one JSON document");
   }
 
@@ -122,21 +123,16 @@ class RunCommand : public Command {
     if (!status.ok()) return status;
     absl::StatusOr<NamedTensors> inputs = ReadTensorFile(inputs_);
     if (!inputs.ok()) return inputs.status();
-
-    ForwardOptions options{.use_cache = false};
-    if (output_attentions_) options.output_attentions = true;
-    if (output_hidden_states_) options.output_hidden_states = true;
-    const absl::Time start = absl::Now();
-    absl::StatusOr<ModelOutput> output = [&] {
-      c10::InferenceMode no_gradients;
-      return (*model)->Call(*inputs, options);
-    }();
-    if (!output.ok()) return output.status();
-    const double seconds = absl::ToDoubleSeconds(absl::Now() - start);
-    const auto fields = WithoutCache(*output);
-    status = WriteTensorFile(outputs_, fields);
+    RunReport report{.outputs_file = outputs_};
+    status = Forward(**model, *inputs, report);
     if (!status.ok()) return status;
-    Print(fields, seconds, (*model)->floating_point_ops(*inputs));
+    status = WriteTensorFile(outputs_, report.outputs);
+    if (!status.ok()) return status;
+    if (json_) {
+      std::cout << JsonLine(ToJson(report));
+    } else {
+      PrintReport(report, TerminalWidth(), std::cout);
+    }
     return absl::OkStatus();
   }
 
@@ -156,33 +152,34 @@ class RunCommand : public Command {
     return absl::OkStatus();
   }
 
-  void Print(const std::vector<std::pair<std::string, at::Tensor>>& fields,
-             double seconds, int64_t operations) const {
-    if (json_) {
-      Json outputs = Json::array();
-      for (const auto& [name, tensor] : fields) {
-        outputs.push_back({{"name", name},
-                           {"dtype", NameOfDtype(tensor)},
-                           {"shape", tensor.sizes().vec()}});
-      }
-      const Json document = {{"outputs", outputs},
-                             {"seconds", seconds},
-                             {"floating_point_ops", operations}};
-      std::cout << JsonLine(document);
-      return;
+  // Runs the model once, with what records the run around it.
+  absl::Status Forward(PretrainedModel& model, const NamedTensors& inputs,
+                       RunReport& report) const {
+    ForwardOptions options{.use_cache = false};
+    if (output_attentions_) options.output_attentions = true;
+    if (output_hidden_states_) options.output_hidden_states = true;
+    c10::InferenceMode no_gradients;
+    std::optional<FlopCounter> counter;
+    if (flops_) counter.emplace();
+    if (memory_) model.add_memory_hooks();
+    const int64_t resident = ResidentBytes();
+    const absl::Time start = absl::Now();
+    const absl::StatusOr<ModelOutput> output = model.Call(inputs, options);
+    if (!output.ok()) return output.status();
+    report.seconds = absl::ToDoubleSeconds(absl::Now() - start);
+    if (memory_) {
+      report.memory = model.memory_hooks()->memory();
+      // A model's Call() is no module's; what it took is told all the same.
+      ModuleMemory& all = report.memory->front();
+      all.calls = 1;
+      all.mem_rss_pre_forward = resident;
+      all.mem_rss_post_forward = ResidentBytes();
+      all.mem_rss_diff = all.mem_rss_post_forward - resident;
     }
-    TextTable table({"output", "dtype", ">shape"});
-    for (const auto& [name, tensor] : fields) {
-      table.AddRow(
-          {name, NameOfDtype(tensor), HumanShape(tensor.sizes().vec())});
-    }
-    table.Print(std::cout, TerminalWidth());
-    std::cout << absl::StrFormat("\nforward in %.4f s; written to ", seconds)
-              << Printable(outputs_) << "\n";
-    if (flops_) {
-      std::cout << "floating-point operations of forward and backward: "
-                << operations << "\n";
-    }
+    if (flops_) report.flops = counter->Count();
+    report.outputs = WithoutCache(*output);
+    report.floating_point_ops = model.floating_point_ops(inputs);
+    return absl::OkStatus();
   }
 
   LoadFlags flags_;
@@ -194,6 +191,7 @@ class RunCommand : public Command {
   bool output_hidden_states_ = false;
   bool output_attentions_ = false;
   bool flops_ = false;
+  bool memory_ = false;
   bool json_ = false;
 };
 

@@ -31,11 +31,7 @@ DistilBertEmbeddings::DistilBertEmbeddings(const ModuleNode& node,
       position_embeddings_(
           AddChild<Embedding>(node, "position_embeddings", options)),
       norm_(AddChild<LayerNorm>(node, "LayerNorm", options, kNormEpsilon)),
-      dropout_(AddChild<Dropout>(node, "dropout", options, config.dropout)) {
-  if (config.sinusoidal_pos_embds) {
-    position_embeddings_->parameter("weight").set_requires_grad(false);
-  }
-}
+      dropout_(AddChild<Dropout>(node, "dropout", options, config.dropout)) {}
 
 void DistilBertEmbeddings::ComputeBuffers(at::Device device) {
   const int64_t positions = buffer("position_ids").size(1);

@@ -20,6 +20,10 @@ namespace pretrained {
 namespace {
 
 ModuleNode Embeddings(const DistilBertConfig& config) {
+  ModuleNode positions = EmbeddingNode(
+      "position_embeddings", config.max_position_embeddings, config.dim);
+  // Sines are not trained.
+  positions.parameters[0].requires_grad = !config.sinusoidal_pos_embds;
   return {.name = "embeddings",
           .class_name = "Embeddings",
           .buffers = {{.name = "position_ids",
@@ -28,9 +32,8 @@ ModuleNode Embeddings(const DistilBertConfig& config) {
                        .persistent = false}},
           .children = {
               EmbeddingNode("word_embeddings", config.vocab_size, config.dim),
-              EmbeddingNode("position_embeddings",
-                            config.max_position_embeddings, config.dim),
-              LayerNormNode("LayerNorm", config.dim), DropoutNode("dropout")}};
+              std::move(positions), LayerNormNode("LayerNorm", config.dim),
+              DropoutNode("dropout")}};
 }
 
 ModuleNode Block(const DistilBertConfig& config, int64_t index) {

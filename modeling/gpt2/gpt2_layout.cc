@@ -83,6 +83,7 @@ ModuleNode Model(std::string name, const GPT2Config& config) {
 ModelLayout Facts(std::string class_name) {
   return {.class_name = std::move(class_name),
           .base_model_prefix = "transformer",
+          .is_parallelizable = true,
           .no_split_modules = {"GPT2Block"}};
 }
 

@@ -46,7 +46,9 @@ absl::Status SetMask(const at::Tensor& mask, const LlamaInputSizes& sizes,
                             .device = states.device()};
   at::Tensor attends;
   if (mask.defined()) attends = mask.to(states.device(), type).eq(1);
-  if (attends.defined() && attends.all().item().toBool()) {
+  // On the meta device there is nothing to look at.
+  if (attends.defined() && !attends.is_meta() &&
+      attends.all().item().toBool()) {
     attends = at::Tensor();
   }
   const bool sees_all = !window.has_value() || *window >= sizes.tokens - 1;

@@ -23,7 +23,8 @@ at::Tensor ClampHalf(const at::Tensor& hidden_states) {
   constexpr double kMax = 65504.0;
   constexpr double kMargin = 1000.0;
   if (hidden_states.scalar_type() != at::kHalf) return hidden_states;
-  const bool overflows = at::isinf(hidden_states).any().item().toBool();
+  const bool overflows = !hidden_states.is_meta() &&
+                         at::isinf(hidden_states).any().item().toBool();
   const double limit = overflows ? kMax - kMargin : kMax;
   return hidden_states.clamp(-limit, limit);
 }

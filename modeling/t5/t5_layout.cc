@@ -109,6 +109,7 @@ ModuleNode Stack(std::string name, const T5Config& config, int64_t num_layers,
 ModelLayout Facts(std::string class_name, const T5Config& config) {
   ModelLayout layout{.class_name = std::move(class_name),
                      .base_model_prefix = "transformer",
+                     .is_parallelizable = true,
                      .no_split_modules = {"T5Block"},
                      .keep_in_fp32_modules = {"wo"}};
   layout.tree.root.class_name = layout.class_name;

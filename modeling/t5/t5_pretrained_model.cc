@@ -9,6 +9,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "ATen/core/grad_mode.h"
+#include "ATen/ops/tensor.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
@@ -72,6 +73,16 @@ void T5PreTrainedModel::InitializeTensor(
   target.tensor.normal_(
       0.0, t5_.initializer_factor * StandardDeviation(LastPart(module), t5_),
       target.generator);
+}
+
+NamedTensors T5PreTrainedModel::dummy_inputs() const {
+  const at::Tensor ids =
+      PretrainedModel::dummy_inputs().find("input_ids")->second;
+  return {{"input_ids", ids},
+          {"decoder_input_ids", ids},
+          {"decoder_attention_mask",
+           at::tensor({1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1}, at::kLong)
+               .reshape({3, 5})}};
 }
 
 absl::Status T5PreTrainedModel::ResizeTokenEmbeddings(

@@ -40,6 +40,9 @@ class T5PreTrainedModel : public PretrainedModel {
 
   std::string InputEmbeddingsPath() const override { return "shared"; }
 
+  // The decoder's, too.
+  NamedTensors dummy_inputs() const override;
+
   // See pretrained::ShiftRight().
   absl::StatusOr<at::Tensor> ShiftRight(const at::Tensor& labels) const;
 

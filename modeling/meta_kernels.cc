@@ -1,0 +1,95 @@
+#include "modeling/meta_kernels.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "ATen/ATen.h"
+#include "ATen/ExpandUtils.h"
+#include "ATen/WrapDimUtils.h"
+#include "ATen/core/dispatch/Dispatcher.h"
+#include "c10/core/DispatchKey.h"
+#include "c10/core/Scalar.h"
+#include "torch/library.h"
+
+namespace pretrained {
+namespace {
+
+at::Tensor IndexSelect(const at::Tensor& self, int64_t dim,
+                       const at::Tensor& index) {
+  std::vector<int64_t> sizes = self.sizes().vec();
+  if (!sizes.empty()) {
+    sizes[at::maybe_wrap_dim(dim, self.dim())] = index.numel();
+  }
+  return at::empty(sizes, self.options());
+}
+
+at::Tensor Where(const at::Tensor& condition, const at::Tensor& self,
+                 const at::Tensor& other) {
+  const std::vector<int64_t> sizes = at::infer_size(
+      condition.sizes(), at::infer_size(self.sizes(), other.sizes()));
+  return at::empty(sizes,
+                   condition.options().dtype(at::result_type(self, other)));
+}
+
+at::Tensor Relu(const at::Tensor& self) { return at::empty_like(self); }
+
+// The second is room that the backward pass needs elsewhere.
+std::tuple<at::Tensor, at::Tensor> LogSigmoid(const at::Tensor& self) {
+  return {at::empty_like(self), at::empty({0}, self.options())};
+}
+
+// The second says what was kept.
+std::tuple<at::Tensor, at::Tensor> Dropout(const at::Tensor& self, double,
+                                           std::optional<bool>) {
+  return {at::empty_like(self),
+          at::empty_like(self, self.options().dtype(at::kBool))};
+}
+
+at::Tensor ReverseSub(const at::Tensor& self, const at::Tensor& other,
+                      const at::Scalar& alpha) {
+  return at::sub(other, self, alpha);
+}
+
+class Registration {
+ public:
+  Registration()
+      : library_(torch::Library::IMPL, "aten", c10::DispatchKey::Meta, __FILE__,
+                 __LINE__) {
+    Add("index_select", "", IndexSelect);
+    Add("where", "self", Where);
+    Add("relu", "", Relu);
+    Add("log_sigmoid_forward", "", LogSigmoid);
+    Add("native_dropout", "", Dropout);
+    Add("rsub", "Tensor", ReverseSub);
+  }
+
+ private:
+  template <typename Function>
+  void Add(const std::string& name, const std::string& overload,
+           Function function) {
+    const auto found =
+        c10::Dispatcher::singleton().findSchema({"aten::" + name, overload});
+    if (!found.has_value() ||
+        found->hasKernelForDispatchKey(c10::DispatchKey::Meta)) {
+      return;
+    }
+    const std::string full = overload.empty() ? name : name + "." + overload;
+    library_.impl(full.c_str(), function);
+  }
+
+  torch::Library library_;
+};
+
+}  // namespace
+
+void RegisterMetaKernels() {
+  // Never destroyed: kernels must outlive whoever may still call them.
+  static const Registration* const registration = new Registration();
+  static_cast<void>(registration);
+}
+
+}  // namespace pretrained
