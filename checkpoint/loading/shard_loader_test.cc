@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -377,7 +378,9 @@ TEST(ShardLoaderTest, PartsAndDestinations) {
     for (size_t i = 0; i < caller.size(); ++i) {
       float want;
       std::memcpy(&want, stored.data() + 998 * 6000 + 4 * i, 4);
-      if (want == want) ASSERT_EQ(caller[i], want) << i;
+      const bool same = std::isnan(want) ? std::isnan(caller[i])
+                                         : caller[i] == want;
+      ASSERT_TRUE(same) << i;
     }
     EXPECT_EQ(report.files.size(), 1u);
   }
