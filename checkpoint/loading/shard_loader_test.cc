@@ -378,8 +378,8 @@ TEST(ShardLoaderTest, PartsAndDestinations) {
     for (size_t i = 0; i < caller.size(); ++i) {
       float want;
       std::memcpy(&want, stored.data() + 998 * 6000 + 4 * i, 4);
-      const bool same = std::isnan(want) ? std::isnan(caller[i])
-                                         : caller[i] == want;
+      const bool same =
+          std::isnan(want) ? std::isnan(caller[i]) : caller[i] == want;
       ASSERT_TRUE(same) << i;
     }
     EXPECT_EQ(report.files.size(), 1u);
