@@ -19,6 +19,13 @@
 #include "checkpoint/loading/tensor_request.h"
 
 namespace pretrained {
+namespace {
+
+// What comes from the page cache takes a few microseconds, what a program or a
+// disk has to answer some tens of them, at least.
+constexpr absl::Duration kCachedLatency = absl::Microseconds(15);
+
+}  // namespace
 
 FileFacts FileInspector::Inspect(int file, const FileShare& share,
                                  int64_t available_bytes) {
@@ -45,20 +52,29 @@ FileFacts FileInspector::Inspect(int file, const FileShare& share,
       facts.mapped_bytes + facts.converted_bytes <= kSmallBytes) {
     return facts;
   }
+  if (facts.file_system == FileSystemKind::kMemory) return facts;
   facts.cached_fraction = wrap_ ? 0.0 : CachedFraction(fd, begin, end);
-  if (facts.file_system != FileSystemKind::kMemory &&
-      facts.cached_fraction.value_or(1.0) < kLukewarmFraction) {
-    facts.latency = LatencyOf(file, begin, end);
+  if (!facts.cached_fraction.has_value()) {
+    // FUSE does not say what is cached; how long it takes to answer does.
+    facts.latency = LatencyOf(file, begin, end, /*may_be_cached=*/true);
+    const bool is_cached =
+        facts.latency.value_or(absl::ZeroDuration()) < kCachedLatency;
+    facts.cached_fraction = is_cached ? 1.0 : 0.0;
+  } else if (*facts.cached_fraction < kLukewarmFraction) {
+    facts.latency = LatencyOf(file, begin, end, /*may_be_cached=*/false);
   }
   return facts;
 }
 
 std::optional<absl::Duration> FileInspector::LatencyOf(int file, int64_t begin,
-                                                       int64_t end) {
+                                                       int64_t end,
+                                                       bool may_be_cached) {
   const int fd = checkpoint_.FileDescriptor(file);
   struct stat info;
   if (fstat(fd, &info) != 0) return std::nullopt;
-  const auto [entry, is_new] = latencies_.try_emplace(info.st_dev);
+  // Of what may be cached, each file is asked.
+  const auto [entry, is_new] = latencies_.try_emplace(
+      std::pair(info.st_dev, may_be_cached ? info.st_ino : 0));
   if (is_new) {
     std::unique_ptr<FileSource> source =
         BufferedSource(fd, checkpoint_.files()[file].path);

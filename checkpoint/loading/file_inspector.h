@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -35,16 +36,19 @@ class FileInspector {
   // Of file number `file`, what `share` says is wanted of it, and the memory
   // that is available. Of what is small nothing is asked.
   // Cost: some microseconds; of files that are cold, three small reads of one
-  //     of them for each file system.
+  //     of them for each file system, or of each where it does not say what is
+  //     cached.
   FileFacts Inspect(int file, const FileShare& share, int64_t available_bytes);
 
  private:
-  std::optional<absl::Duration> LatencyOf(int file, int64_t begin, int64_t end);
+  std::optional<absl::Duration> LatencyOf(int file, int64_t begin, int64_t end,
+                                          bool may_be_cached);
 
   const Checkpoint& checkpoint_;
   const absl::Span<const TensorRequest> requests_;
   const WrapSource& wrap_;
-  std::map<dev_t, std::optional<absl::Duration>> latencies_;
+  // By file system, and by file where some may be cached.
+  std::map<std::pair<dev_t, ino_t>, std::optional<absl::Duration>> latencies_;
 };
 
 }  // namespace pretrained
