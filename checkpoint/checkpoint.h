@@ -125,6 +125,11 @@ class Checkpoint {
                                  absl::Span<const SliceRange> slice,
                                  absl::Span<char> destination) const = 0;
 
+  // The descriptor by which `file`, an index into files(), is open: the bytes
+  // that infos name are that file's, whatever became of its path. It is the
+  // checkpoint's, for pread() and the like. -1 where tensors lie in memory.
+  virtual int FileDescriptor(int file) const { return -1; }
+
   // kDataLoss if a file is no longer as long as it was when opened: what a
   // mapped load calls last.
   virtual absl::Status CheckFilesUnchanged() const = 0;

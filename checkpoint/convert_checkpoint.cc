@@ -1,6 +1,7 @@
 #include "checkpoint/convert_checkpoint.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -30,6 +31,10 @@ namespace {
 
 using checkpoint_internal::QuotedName;
 
+// Shards that are written at a time: while one waits for the disk, another is
+// read and converted.
+constexpr int kWriters = 2;
+
 constexpr absl::string_view kWeightsExtensions[] = {".safetensors", ".bin",
                                                     ".pt", ".pth", ".ckpt"};
 
@@ -52,7 +57,7 @@ absl::Status CheckFramework(const Checkpoint& source) {
 // other bytes than its own, and must not replace anything.
 void CheckAfterTheLast(const Checkpoint& source,
                        std::vector<TensorToWrite>& tensors) {
-  const auto left = std::make_shared<int64_t>(0);
+  const auto left = std::make_shared<std::atomic<int64_t>>(0);
   for (TensorToWrite& tensor : tensors) {
     const absl::StatusOr<int64_t> bytes = CheckedBytes(tensor);
     if (tensor.alias_of >= 0 || !bytes.ok() || *bytes == 0) continue;
@@ -122,6 +127,7 @@ absl::StatusOr<SavedCheckpoint> ConvertCheckpoint(
                                    .variant = options.variant,
                                    .metadata = MetadataFor(source),
                                    .other_files = options.other_files,
+                                   .num_writers = kWriters,
                                    .progress = options.progress};
   CheckAfterTheLast(source, tensors);
   absl::StatusOr<SavedCheckpoint> saved =

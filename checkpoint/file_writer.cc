@@ -35,7 +35,7 @@ absl::Status Failed(const std::string& path, absl::string_view doing,
                     int error) {
   const absl::Status status =
       absl::ErrnoToStatus(error, absl::StrCat(path, ": cannot be ", doing));
-  if (error == ENOSPC || error == EDQUOT) {
+  if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
     return absl::ResourceExhaustedError(
         absl::StrCat(status.message(), "; free some space and try again"));
   }

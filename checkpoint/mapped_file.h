@@ -48,6 +48,9 @@ class MappedFile {
   // As it was when opened.
   int64_t size_bytes() const { return size_bytes_; }
 
+  // Open for reading, as long as this lives.
+  int fd() const { return fd_; }
+
   // Fills `destination` from byte `offset` on.
   //   kDataLoss         the file ends before: it was cut short meanwhile
   //   kInvalidArgument  the range was never inside the file

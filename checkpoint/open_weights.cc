@@ -191,6 +191,9 @@ class IndexedCheckpoint final : public Checkpoint {
                          absl::Span<char> destination) const override {
     return shards_->ReadSlice(tensor, slice, destination);
   }
+  int FileDescriptor(int file) const override {
+    return shards_->FileDescriptor(file);
+  }
   absl::Status CheckFilesUnchanged() const override {
     return shards_->CheckFilesUnchanged();
   }

@@ -65,6 +65,9 @@ class SafetensorsCheckpoint : public Checkpoint {
   absl::Status ReadSlice(const TensorInfo& tensor,
                          absl::Span<const SliceRange> slice,
                          absl::Span<char> destination) const override;
+  int FileDescriptor(int file) const override {
+    return files_.FileDescriptor(file);
+  }
   absl::Status CheckFilesUnchanged() const override;
 
  private:

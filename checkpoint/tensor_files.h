@@ -41,6 +41,9 @@ class TensorFiles {
     return infos_;
   }
 
+  // Of the file that is number `file` of infos().
+  int FileDescriptor(int file) const { return files_[file]->fd(); }
+
   // For messages: "a.safetensors", or "a.safetensors and 3 more files".
   std::string Where() const;
 

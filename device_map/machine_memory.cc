@@ -2,11 +2,8 @@
 
 #include <dlfcn.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,83 +19,10 @@
 #include "absl/strings/string_view.h"
 #include "device_map/device.h"
 #include "device_map/max_memory.h"
+#include "system/available_memory.h"
 
 namespace pretrained {
 namespace {
-
-std::optional<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) return std::nullopt;
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
-// The number in a file that holds nothing else; "max", which is no limit, is
-// none.
-std::optional<int64_t> ReadNumber(const std::string& path) {
-  const std::optional<std::string> text = ReadFile(path);
-  int64_t number = 0;
-  if (!text.has_value() ||
-      !absl::SimpleAtoi(absl::StripAsciiWhitespace(*text), &number)) {
-    return std::nullopt;
-  }
-  return number;
-}
-
-// The number after `key` in lines "key number" or "key: number kB".
-std::optional<int64_t> NumberAfter(absl::string_view text,
-                                   absl::string_view key) {
-  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
-    const std::vector<absl::string_view> words =
-        absl::StrSplit(line, absl::ByAnyChar(" \t:"), absl::SkipEmpty());
-    int64_t number = 0;
-    if (words.size() >= 2 && words[0] == key &&
-        absl::SimpleAtoi(words[1], &number)) {
-      return number;
-    }
-  }
-  return std::nullopt;
-}
-
-// Names of the same thing in the two versions of cgroups.
-struct CgroupFiles {
-  const char* limit;
-  const char* usage;
-  const char* inactive_file;  // In memory.stat.
-};
-constexpr CgroupFiles kVersion1 = {
-    "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"};
-constexpr CgroupFiles kVersion2 = {"memory.max", "memory.current",
-                                   "inactive_file"};
-
-// What the cgroup whose files lie in `folder` leaves; nullopt without limit.
-std::optional<int64_t> LeftInCgroup(const std::string& folder,
-                                    const CgroupFiles& files) {
-  const std::optional<int64_t> limit =
-      ReadNumber(absl::StrCat(folder, "/", files.limit));
-  const std::optional<int64_t> usage =
-      ReadNumber(absl::StrCat(folder, "/", files.usage));
-  if (!limit.has_value() || !usage.has_value()) return std::nullopt;
-  // Pages of files that nobody uses now are given up for new ones.
-  const int64_t inactive =
-      NumberAfter(ReadFile(absl::StrCat(folder, "/memory.stat")).value_or(""),
-                  files.inactive_file)
-          .value_or(0);
-  return std::max<int64_t>(*limit - std::max<int64_t>(*usage - inactive, 0), 0);
-}
-
-// The least that a cgroup, and those above it, leave. Within a container its
-// own folder is the mount point, and its path, as the host sees it, is absent.
-int64_t LeastLeft(const std::string& mount, std::string path,
-                  const CgroupFiles& files, int64_t most) {
-  while (true) {
-    const std::optional<int64_t> left =
-        LeftInCgroup(absl::StrCat(mount, path), files);
-    if (left.has_value()) most = std::min(most, *left);
-    const size_t slash = path.rfind('/');
-    if (slash == std::string::npos) return most;
-    path.resize(slash);
-  }
-}
 
 // NVML, as far as it is needed here; its functions keep their ABI.
 class Nvml {
@@ -197,35 +121,6 @@ std::vector<MemoryBudget> FreeGpuMemory() {
 
 }  // namespace
 
-absl::StatusOr<int64_t> AvailableCpuBytes(const std::string& root) {
-  const std::optional<std::string> meminfo =
-      ReadFile(absl::StrCat(root, "/proc/meminfo"));
-  const std::optional<int64_t> kilobytes =
-      NumberAfter(meminfo.value_or(""), "MemAvailable");
-  if (!kilobytes.has_value()) {
-    return absl::UnavailableError(
-        "max_memory: /proc/meminfo does not say what memory is available; give "
-        "budgets, such as {\"cpu\": \"16GiB\"}");
-  }
-  int64_t available = *kilobytes * 1024;
-  const std::string cgroups =
-      ReadFile(absl::StrCat(root, "/proc/self/cgroup")).value_or("");
-  for (const absl::string_view line : absl::StrSplit(cgroups, '\n')) {
-    // "0::/path" of version 2, "4:memory:/path" of version 1.
-    const std::vector<std::string> parts =
-        absl::StrSplit(line, absl::MaxSplits(':', 2));
-    if (parts.size() != 3) continue;
-    const std::string mount = absl::StrCat(root, "/sys/fs/cgroup");
-    const std::string path = parts[2] == "/" ? "" : parts[2];
-    if (parts[1].empty()) {
-      available = LeastLeft(mount, path, kVersion2, available);
-    } else if (absl::c_linear_search(absl::StrSplit(parts[1], ','), "memory")) {
-      available = LeastLeft(mount + "/memory", path, kVersion1, available);
-    }
-  }
-  return available;
-}
-
 std::vector<int> VisibleGpus(const std::vector<std::string>& uuids,
                              std::optional<absl::string_view> visible) {
   std::vector<int> gpus;
@@ -263,8 +158,12 @@ std::vector<Device> GpusHere() {
 
 absl::StatusOr<MaxMemory> FreeMemory() {
   std::vector<MemoryBudget> budgets = FreeGpuMemory();
-  absl::StatusOr<int64_t> cpu = AvailableCpuBytes();
-  if (!cpu.ok()) return cpu.status();
+  const std::optional<int64_t> cpu = AvailableMemory();
+  if (!cpu.has_value()) {
+    return absl::UnavailableError(
+        "max_memory: /proc/meminfo does not say what memory is available; give "
+        "budgets, such as {\"cpu\": \"16GiB\"}");
+  }
   budgets.push_back({Device::Cpu(), static_cast<double>(*cpu)});
   return MakeMaxMemory(std::move(budgets));
 }

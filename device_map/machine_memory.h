@@ -19,7 +19,7 @@ namespace pretrained {
 // CUDA context is made, so that it costs no GPU memory. CUDA_VISIBLE_DEVICES
 // chooses and numbers them as CUDA does, for lists of numbers and of UUIDs; of
 // a GPU cut up into instances (MIG) nothing is listed. The CPU has what
-// AvailableCpuBytes() says. kUnavailable where /proc says nothing.
+// AvailableMemory() of system/ says. kUnavailable where /proc says nothing.
 // Matches: accelerate 0.23 utils/modeling.py `get_max_memory`.
 // Differs: limits of cgroups are kept; there memory counts that a container may
 //     not use. Only NVIDIA's GPUs are known.
@@ -27,12 +27,6 @@ absl::StatusOr<MaxMemory> FreeMemory();
 
 // The GPUs of FreeMemory() alone; none where there is no driver.
 std::vector<Device> GpusHere();
-
-// Bytes that a process may still take: what /proc/meminfo calls available, or
-// less where a cgroup (v1 or v2) of the process or one above it has a limit:
-// its caches of files that are not in use count as free. `root` is "/", but for
-// tests.
-absl::StatusOr<int64_t> AvailableCpuBytes(const std::string& root = "/");
 
 // CUDA's numbering of `uuids`, those of all GPUs in the driver's order: the
 // driver's number of each GPU that is visible. `visible` is the value of

@@ -258,6 +258,10 @@ absl::Status FillModel(const Checkpoint& checkpoint, const KeyMatches& matches,
   absl::Status status =
       LoadMatchedWeights(checkpoint, matches,
                          {.use_mmap = options.use_mmap && may_share,
+                          .loader = {.sharing = options.sharing,
+                                     .num_threads = options.read_threads,
+                                     .memory_bytes = options.read_memory_bytes,
+                                     .is_cancelled = options.is_cancelled},
                           .untied_weights = model.layout().untied_weights,
                           .progress = options.progress},
                          model, info);

@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "absl/status/status.h"
+#include "checkpoint/loading/engine_choice.h"
 #include "modeling/file_resolver.h"
 #include "modeling/loading_info.h"
 #include "modeling/pretrained_config.h"
@@ -100,8 +101,20 @@ struct FromPretrainedOptions {
   nlohmann::ordered_json adapter_kwargs;
   std::string adapter_name = "default";
 
-  // Views weights in place where their dtype allows; false copies them all.
+  // Views weights in place where their dtype allows and that suits; false
+  // copies them all, as does Sharing::kPrivate.
   bool use_mmap = true;
+  // Whose memory weights live in that keep their stored dtype: of the page
+  // cache, which processes share, of this process, or whichever suits
+  // (checkpoint/loading/README.md).
+  Sharing sharing = Sharing::kAuto;
+  // Reads in flight, and private memory that weights may take before they are
+  // mapped instead; 0: what suits, and what the machine leaves.
+  int read_threads = 0;
+  int64_t read_memory_bytes = 0;
+  // Asked while weights are read, by any thread; true ends with kCancelled. May
+  // be empty.
+  std::function<bool()> is_cancelled;
   // Told, as weights arrive, how many of how many stored bytes are in place.
   std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;
   // Filled when not null, also when loading fails after keys were matched.

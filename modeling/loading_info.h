@@ -24,6 +24,14 @@ struct LoadingInfo {
   // in place, nothing was copied), "buffered", "direct", .. (read, and
   // converted where need be), or several, "buffered+mapped".
   std::string engine;
+  // One file of weights, in the order they were read.
+  struct File {
+    std::string path;
+    std::string engine;        // As above.
+    int64_t read_bytes = 0;    // 0 where all was mapped.
+    double gb_per_second = 0;  // Of what was read.
+  };
+  std::vector<File> loaded_files;
   int64_t bytes = 0;   // Of the stored tensors that the model took.
   double seconds = 0;  // From the call to the model being ready.
 };

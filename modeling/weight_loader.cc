@@ -103,14 +103,20 @@ class WeightReader {
       requests.push_back({tensor.stored, tensor.dtype});
       tensors.push_back(&tensor);
     }
+    LoaderOptions loader = options_.loader;
+    if (!options_.use_mmap) loader.sharing = Sharing::kPrivate;
+    loader.progress = options_.progress;
     LoadReport report;
-    absl::StatusOr<std::vector<TensorView>> views = LoadTensors(
-        checkpoint_, requests,
-        {.sharing = options_.use_mmap ? Sharing::kAuto : Sharing::kPrivate,
-         .progress = options_.progress},
-        &report);
+    absl::StatusOr<std::vector<TensorView>> views =
+        LoadTensors(checkpoint_, requests, loader, &report);
     if (!views.ok()) return views.status();
     info.engine = report.Engines();
+    for (const LoadReport::File& file : report.files) {
+      info.loaded_files.push_back({.path = file.path,
+                                   .engine = file.Engines(),
+                                   .read_bytes = file.read_bytes,
+                                   .gb_per_second = file.gb_per_second()});
+    }
     for (size_t i = 0; i < tensors.size(); ++i) {
       absl::StatusOr<at::Tensor> tensor = TensorFromView(
           (*views)[i], tensors[i]->dtype, tensors[i]->stored->shape);

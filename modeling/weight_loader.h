@@ -10,6 +10,7 @@
 #include "ATen/core/Generator.h"
 #include "absl/status/status.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/loading/shard_loader.h"
 #include "modeling/key_matching.h"
 #include "modeling/loading_info.h"
 #include "modeling/module.h"
@@ -21,6 +22,8 @@ struct WeightLoaderOptions {
   // Whether weights may be mapped from their files (LoadTensors of
   // checkpoint/loading decides); otherwise they are private memory.
   bool use_mmap = true;
+  // How they are read; `progress` is the one below.
+  LoaderOptions loader = {};
   // Parameters, by the model's names, that get memory of their own even where
   // the checkpoint stores them as one tensor with others.
   std::vector<std::string> untied_weights;

@@ -150,7 +150,7 @@ class Info(CommandTest):
 
 
 class Load(CommandTest):
-    FIELDS = ["class", "dtype", "engine", "seconds", "bytes", "gb_per_second", "peak_rss_bytes", "peak_private_bytes",
+    FIELDS = ["class", "dtype", "engine", "files", "seconds", "bytes", "gb_per_second", "peak_rss_bytes", "peak_private_bytes",
               "missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs", "hf_device_map"]
 
     def test_reports_how_a_model_was_loaded(self):
@@ -160,6 +160,7 @@ class Load(CommandTest):
                              "missing_keys": [], "unexpected_keys": [], "mismatched_keys": [], "error_msgs": [],
                              "hf_device_map": {"": "cpu"}}.items():
             self.assertEqual(document[field], value, field)
+        self.assertEqual([(file["engine"], file["read_bytes"]) for file in document["files"]], [("mapped", 0)])
         self.assertGreater(document["seconds"], 0)
         self.assertAlmostEqual(document["gb_per_second"], document["bytes"] / 1e9 / document["seconds"])
         self.assertGreater(document["peak_rss_bytes"], document["peak_private_bytes"])
@@ -170,6 +171,11 @@ class Load(CommandTest):
                                             ("base", "bfloat16", "buffered", "bfloat16"), ("base", "auto", "mapped", "float32")):
             document = self.document("load", BERT / folder, *([f"--dtype={dtype}"] if dtype else []))
             self.assertEqual((document["engine"], document["dtype"]), (engine, name))
+        document = self.document("load", BASE, "--sharing=private", "--read_threads=3", "--read_memory=1GB")
+        self.assertEqual(document["engine"], "buffered")
+        self.assertGreaterEqual(document["files"][0]["read_bytes"], 4 * 23392)
+        self.assertGreater(document["files"][0]["gb_per_second"], 0)
+        self.fails(2, "--sharing", "load", BASE, "--sharing=yes")
         self.fails(2, ["--dtype", "float33"], "load", BASE, "--dtype=float33")
         self.fails(1, "int8", "load", BASE, "--dtype=int8")
 

@@ -58,6 +58,13 @@ Json Document(const PretrainedModel& model, const Report& report) {
                           {"checkpoint_shape", key.checkpoint_shape},
                           {"model_shape", key.model_shape}});
   }
+  Json files = Json::array();
+  for (const LoadingInfo::File& file : report.info.loaded_files) {
+    files.push_back({{"path", file.path},
+                     {"engine", file.engine},
+                     {"read_bytes", file.read_bytes},
+                     {"gb_per_second", file.gb_per_second}});
+  }
   Json device_map = Json::object();
   for (const auto& [module, device] : model.hf_device_map()) {
     device_map[module] = device;
@@ -65,6 +72,7 @@ Json Document(const PretrainedModel& model, const Report& report) {
   return {{"class", model.class_name()},
           {"dtype", report.info.dtype},
           {"engine", report.info.engine},
+          {"files", files},
           {"seconds", report.seconds},
           {"bytes", report.info.bytes},
           {"gb_per_second", report.gb_per_second()},
@@ -84,6 +92,13 @@ void PrintText(PretrainedModel& model, const Report& report) {
             << "\n";
   for (const std::string& file : report.info.files) {
     std::cout << "from           " << Printable(file) << "\n";
+  }
+  for (const LoadingInfo::File& file : report.info.loaded_files) {
+    if (file.read_bytes == 0) continue;
+    std::cout << "read           " << HumanBytes(file.read_bytes) << ", "
+              << file.engine
+              << absl::StrFormat(", at %.2f GB/s, of ", file.gb_per_second)
+              << Printable(file.path) << "\n";
   }
   std::cout << "weights        " << HumanBytes(report.info.bytes) << ", "
             << report.info.engine

@@ -8,6 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "checkpoint/byte_size.h"
+#include "checkpoint/loading/engine_choice.h"
 #include "dtypes/dtype.h"
 #include "modeling/auto_model.h"
 #include "modeling/from_pretrained.h"
@@ -64,6 +66,19 @@ void LoadFlags::Configure(CLI::App& app) {
   app.add_flag_function(
       "--use_safetensors", [this](int64_t set) { use_safetensors_ = set > 0; },
       "Reads safetensors only; =false reads none of them");
+  app.add_option("--sharing", sharing_,
+                 "Whose memory weights live in that keep their dtype: auto, "
+                 "shared (by all processes that load them), private")
+      ->check(CLI::IsMember({"auto", "shared", "private"}));
+  app.add_option("--read_threads", read_threads_,
+                 "Reads in flight; as many as suit without")
+      ->check(CLI::Range(0, 1024));
+  app.add_option("--read_memory", read_memory_,
+                 "Private memory for weights before they are mapped instead, "
+                 "such as 8GB; what the machine leaves without")
+      ->check([](const std::string& text) {
+        return UsageError(ParseByteSize(text).status());
+      });
   app.add_option("--variant", variant_,
                  "Reads the files of a variant: fp16 for "
                  "model.fp16.safetensors");
@@ -99,6 +114,11 @@ absl::StatusOr<std::shared_ptr<PretrainedModel>> LoadFlags::Load(
        .use_safetensors = use_safetensors_,
        .subfolder = subfolder_,
        .device_map = device_map_,
+       .sharing = sharing_ == "shared"    ? Sharing::kShared
+                  : sharing_ == "private" ? Sharing::kPrivate
+                                          : Sharing::kAuto,
+       .read_threads = read_threads_,
+       .read_memory_bytes = ParseByteSize(read_memory_).value_or(0),
        .progress = [&bar](int64_t done,
                           int64_t total) { bar.Update(done, total); },
        .output_loading_info = info});

@@ -30,6 +30,9 @@ class LoadFlags {
   std::string variant_;
   std::string revision_;
   std::string subfolder_;
+  std::string sharing_ = "auto";
+  std::string read_memory_;
+  int read_threads_ = 0;
   std::optional<bool> use_safetensors_;
   bool ignore_mismatched_sizes_ = false;
 };

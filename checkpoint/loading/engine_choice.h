@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "checkpoint/loading/file_system_kind.h"
 
 namespace pretrained {
@@ -15,7 +16,7 @@ enum class ReadEngine {
   kWarmed,    // Read into the page cache, many requests at a time, then mapped.
   kBuffered,  // Read through the page cache into memory of our own.
   kDirect,    // Read around it into memory of our own.
-  kStreaming,  // As kBuffered, by long requests, many at a time.
+  kStreaming,  // Into memory of our own by long requests, many at a time.
 };
 
 // "mapped", "warmed", "buffered", "direct", "streaming".
@@ -33,12 +34,21 @@ struct FileFacts {
   FileSystemKind file_system = FileSystemKind::kLocal;
   // The part of what is wanted that the page cache has; absent: not told.
   std::optional<double> cached_fraction;
+  // How long a small request takes; absent: not measured, since it is warm,
+  // small or in memory.
+  std::optional<absl::Duration> latency;
   int64_t mapped_bytes = 0;     // Wanted as they are stored.
   int64_t converted_bytes = 0;  // Wanted in another dtype.
   int64_t available_bytes = 0;  // Memory for what is read into private memory.
 };
 
 inline constexpr int64_t kSmallBytes = int64_t{4} << 20;
+
+// Below, what is cached is not worth reading all of it through the cache.
+inline constexpr double kLukewarmFraction = 0.5;
+
+// Storage that takes as long to answer counts as a network, whatever it says.
+inline constexpr absl::Duration kNetworkLatency = absl::Milliseconds(1);
 
 struct EngineChoice {
   ReadEngine as_stored = ReadEngine::kMapped;    // Of tensors in their dtype.
@@ -52,8 +62,10 @@ struct EngineChoice {
 EngineChoice ChooseEngine(const FileFacts& facts, Sharing sharing);
 
 // Reads in flight that suit an engine here: few from the page cache, which
-// takes processors, more from disks and networks, which do not.
-int ThreadsFor(ReadEngine engine, int num_cpus);
+// takes processors, more from disks and networks, which do not; of the latter,
+// the more the longer one waits for each.
+int ThreadsFor(ReadEngine engine, int num_cpus,
+               std::optional<absl::Duration> latency = std::nullopt);
 
 // The longest read that suits.
 int64_t MaxReadBytesFor(ReadEngine engine);

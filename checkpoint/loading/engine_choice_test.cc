@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/time/time.h"
 #include "checkpoint/loading/file_system_kind.h"
 #include "gtest/gtest.h"
 
@@ -97,7 +98,30 @@ TEST(EngineChoiceTest, ThreadsAreFewFromMemoryAndMoreFromStorage) {
   EXPECT_EQ(ThreadsFor(ReadEngine::kBuffered, 64), 8);
   EXPECT_EQ(ThreadsFor(ReadEngine::kDirect, 2), 4);
   EXPECT_EQ(ThreadsFor(ReadEngine::kStreaming, 0), 16);
-  EXPECT_EQ(ThreadsFor(ReadEngine::kStreaming, 64), 32);
+}
+
+TEST(EngineChoiceTest, ThreadsGrowWithTheLatency) {
+  const auto threads = [](absl::Duration latency) {
+    return ThreadsFor(ReadEngine::kStreaming, 2, latency);
+  };
+  EXPECT_EQ(threads(absl::Microseconds(200)), 16);
+  EXPECT_EQ(threads(absl::Milliseconds(2)), 40);
+  EXPECT_EQ(threads(absl::Milliseconds(20)), 64);
+  EXPECT_EQ(threads(absl::InfiniteDuration()), 64);
+  EXPECT_EQ(ThreadsFor(ReadEngine::kDirect, 2, absl::Milliseconds(20)), 4);
+}
+
+TEST(EngineChoiceTest, WhatAnswersLateCountsAsANetwork) {
+  FileFacts facts = Facts(FileSystemKind::kLocal, 0.0);
+  facts.latency = kNetworkLatency - absl::Microseconds(1);
+  EXPECT_EQ(ChooseEngine(facts, Sharing::kAuto).as_stored, ReadEngine::kDirect);
+  facts.latency = kNetworkLatency;
+  EXPECT_EQ(ChooseEngine(facts, Sharing::kAuto).as_stored,
+            ReadEngine::kStreaming);
+  EXPECT_EQ(ChooseEngine(facts, Sharing::kAuto).converted,
+            ReadEngine::kStreaming);
+  EXPECT_EQ(ChooseEngine(facts, Sharing::kShared).as_stored,
+            ReadEngine::kWarmed);
 }
 
 TEST(EngineChoiceTest, EachEngineHasAName) {

@@ -1,13 +1,13 @@
 #include "checkpoint/loading/file_source.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -15,7 +15,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "checkpoint/checkpoint.h"
 
 namespace pretrained {
 namespace {
@@ -25,9 +24,15 @@ constexpr int64_t kMaxReadBytes = 0x7ffff000;
 
 class OpenFile final : public FileSource {
  public:
-  OpenFile(std::string path, int fd, int64_t alignment)
-      : path_(std::move(path)), fd_(fd), alignment_(alignment) {}
-  ~OpenFile() override { close(fd_); }
+  // With `owns_fd`, closes it at the end.
+  OpenFile(std::string path, int fd, bool owns_fd, int64_t alignment)
+      : path_(std::move(path)),
+        fd_(fd),
+        owns_fd_(owns_fd),
+        alignment_(alignment) {}
+  ~OpenFile() override {
+    if (owns_fd_) close(fd_);
+  }
 
   ssize_t ReadAt(char* data, size_t size, int64_t offset) const override {
     const ssize_t count = pread(fd_, data, size, offset);
@@ -39,41 +44,39 @@ class OpenFile final : public FileSource {
  private:
   const std::string path_;
   const int fd_;
+  const bool owns_fd_;
   const int64_t alignment_;
 };
 
-absl::Status CutShort(const std::string& path, int64_t size, int64_t expected) {
-  return absl::DataLossError(absl::StrCat(
-      path, ": is ", size, " bytes long now, but was ", expected,
-      " when it was opened; do not change a checkpoint while it is loaded"));
+absl::Status ReadFailed(const FileSource& source, int64_t begin, int64_t end,
+                        int64_t error) {
+  const int code = static_cast<int>(error);
+  return absl::Status(
+      code == EIO ? absl::StatusCode::kDataLoss : absl::ErrnoToStatusCode(code),
+      absl::StrCat(source.path(), ": cannot read bytes ", begin, " to ", end,
+                   ": ", std::strerror(code)));
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<FileSource>> OpenFileSource(
-    const CheckpointFile& file, ReadMode mode) {
-  const bool direct = mode == ReadMode::kDirect;
-  const int flags = O_RDONLY | O_CLOEXEC | (direct ? O_DIRECT : 0);
-  const int fd = open(file.path.c_str(), flags);
-  if (fd < 0) {
-    if (direct && errno == EINVAL) {
-      return absl::UnimplementedError(
-          absl::StrCat(file.path,
-                       ": its file system has no direct reads; read it "
-                       "buffered"));
-    }
-    return absl::ErrnoToStatus(errno, absl::StrCat(file.path, ": cannot open"));
+std::unique_ptr<FileSource> BufferedSource(int fd, std::string path) {
+  return std::make_unique<OpenFile>(std::move(path), fd, /*owns_fd=*/false,
+                                    /*alignment=*/1);
+}
+
+absl::StatusOr<std::unique_ptr<FileSource>> DirectSource(
+    int fd, const std::string& path) {
+  // This name leads to the file itself, also when its own name is gone or
+  // another file's by now.
+  const std::string self = absl::StrCat("/proc/self/fd/", fd);
+  const int direct = open(self.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT);
+  if (direct < 0) {
+    return absl::UnimplementedError(
+        absl::StrCat(path, ": cannot be opened for direct reads (",
+                     std::strerror(errno), "); read it buffered"));
   }
-  auto source =
-      std::make_unique<OpenFile>(file.path, fd, direct ? kDirectAlignment : 1);
-  struct stat info;
-  if (fstat(fd, &info) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(file.path, ": cannot stat"));
-  }
-  if (info.st_size != file.size_bytes) {
-    return CutShort(file.path, info.st_size, file.size_bytes);
-  }
-  return source;
+  return std::make_unique<OpenFile>(path, direct, /*owns_fd=*/true,
+                                    kDirectAlignment);
 }
 
 absl::Status ReadRange(const FileSource& source, int64_t begin, int64_t end,
@@ -86,12 +89,7 @@ absl::Status ReadRange(const FileSource& source, int64_t begin, int64_t end,
     size = std::min(size, kMaxReadBytes);
     const ssize_t count = source.ReadAt(data + (offset - begin), size, offset);
     if (count == -EINTR || count == -EAGAIN) continue;
-    if (count < 0) {
-      return absl::ErrnoToStatus(
-          static_cast<int>(-count),
-          absl::StrCat(source.path(), ": cannot read bytes ", offset, " to ",
-                       end));
-    }
+    if (count < 0) return ReadFailed(source, offset, end, -count);
     offset += count;
     if (offset >= end) break;
     // A read may end early, but only at the file's end within a block: what

@@ -10,7 +10,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "checkpoint/checkpoint.h"
 
 namespace pretrained {
 
@@ -32,17 +31,15 @@ class FileSource {
   virtual const std::string& path() const = 0;
 };
 
-enum class ReadMode {
-  kBuffered,  // Through the page cache.
-  kDirect,    // O_DIRECT: around it, straight into the reader's memory.
-};
+// The file that is open as `fd`, through the page cache. The descriptor stays
+// the caller's, and outlives the source. `path` is for messages.
+std::unique_ptr<FileSource> BufferedSource(int fd, std::string path);
 
-// Opens `file`, which a Checkpoint lists.
-//   kDataLoss       it is no longer as long as it was
-//   kUnimplemented  it cannot be read direct; read it buffered
-//   and what opening a file may be answered with
-absl::StatusOr<std::unique_ptr<FileSource>> OpenFileSource(
-    const CheckpointFile& file, ReadMode mode);
+// The same file, whatever became of its path, opened once more for reads around
+// the page cache, straight into the reader's memory (O_DIRECT).
+// kUnimplemented if it cannot be read so; read it buffered.
+absl::StatusOr<std::unique_ptr<FileSource>> DirectSource(
+    int fd, const std::string& path);
 
 // What sizes, offsets and addresses of direct reads are multiples of here: of
 // the file systems and disks that there are, what the most demanding ones want.
@@ -51,7 +48,7 @@ inline constexpr int64_t kDirectAlignment = 4096;
 // Reads [begin, end), all of which the file has, to `data`, however many calls
 // that takes. Of a source with an alignment, `begin` and `data` are multiples
 // of it, and up to `end` rounded up may be written.
-//   kDataLoss  the file ends before `end`: it was cut short
+//   kDataLoss  the file ends before `end`: it was cut short; or the disk failed
 //   otherwise  what the system said, with file and offset
 absl::Status ReadRange(const FileSource& source, int64_t begin, int64_t end,
                        char* data);

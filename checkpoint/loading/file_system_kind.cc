@@ -3,7 +3,6 @@
 #include <sys/vfs.h>
 
 #include <cstdint>
-#include <string>
 
 #include "absl/strings/string_view.h"
 
@@ -56,9 +55,9 @@ FileSystemKind KindOfMagic(uint64_t magic) {
   }
 }
 
-FileSystemKind KindOfFileSystem(const std::string& path) {
+FileSystemKind KindOfFileSystem(int fd) {
   struct statfs info;
-  if (statfs(path.c_str(), &info) != 0) return FileSystemKind::kLocal;
+  if (fstatfs(fd, &info) != 0) return FileSystemKind::kLocal;
   // f_type is a signed word on some machines.
   return KindOfMagic(static_cast<uint32_t>(info.f_type));
 }

@@ -2,7 +2,6 @@
 #define PRETRAINED_CHECKPOINT_LOADING_FILE_SYSTEM_KIND_H_
 
 #include <cstdint>
-#include <string>
 
 #include "absl/strings/string_view.h"
 
@@ -22,8 +21,9 @@ absl::string_view FileSystemKindName(FileSystemKind kind);
 // The kind that statfs(2) tells by `magic`, its f_type.
 FileSystemKind KindOfMagic(uint64_t magic);
 
-// The kind of what holds the file at `path`; kLocal where that cannot be told.
-FileSystemKind KindOfFileSystem(const std::string& path);
+// The kind of what holds the file that is open as `fd`; kLocal where that
+// cannot be told.
+FileSystemKind KindOfFileSystem(int fd);
 
 }  // namespace pretrained
 

@@ -1,5 +1,8 @@
 #include "checkpoint/loading/file_system_kind.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "gtest/gtest.h"
 
 namespace pretrained {
@@ -17,9 +20,12 @@ TEST(FileSystemKindTest, KnowsTheMagicsOfStatfs) {
 }
 
 TEST(FileSystemKindTest, AsksTheSystem) {
-  EXPECT_EQ(KindOfFileSystem("/no/such/file"), FileSystemKind::kLocal);
+  EXPECT_EQ(KindOfFileSystem(/*fd=*/-1), FileSystemKind::kLocal);
   // procfs keeps nothing on a disk, but is none of those told apart.
-  EXPECT_EQ(KindOfFileSystem("/proc/self/status"), FileSystemKind::kLocal);
+  const int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  EXPECT_EQ(KindOfFileSystem(fd), FileSystemKind::kLocal);
+  close(fd);
 }
 
 TEST(FileSystemKindTest, EachKindHasAName) {

@@ -1,14 +1,11 @@
 #include "checkpoint/loading/page_cache.h"
 
-#include <fcntl.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <optional>
-#include <string>
 
 namespace pretrained {
 namespace {
@@ -28,11 +25,9 @@ std::optional<bool> IsCached(int fd, int64_t offset) {
 
 }  // namespace
 
-std::optional<double> CachedFraction(const std::string& path, int64_t begin,
-                                     int64_t end, int samples) {
+std::optional<double> CachedFraction(int fd, int64_t begin, int64_t end,
+                                     int samples) {
   if (end <= begin || samples < 1) return std::nullopt;
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return std::nullopt;
   const int64_t count = std::min<int64_t>(samples, end - begin);
   int64_t cached = 0;
   bool tells = true;
@@ -44,7 +39,6 @@ std::optional<double> CachedFraction(const std::string& path, int64_t begin,
     tells = is_cached.has_value();
     cached += is_cached.value_or(false);
   }
-  close(fd);
   if (!tells) return std::nullopt;
   return static_cast<double>(cached) / static_cast<double>(count);
 }

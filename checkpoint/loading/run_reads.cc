@@ -13,6 +13,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "checkpoint/loading/file_source.h"
 #include "checkpoint/loading/read_plan.h"
@@ -85,6 +87,7 @@ absl::Status RunReads(absl::Span<const ReadJob> jobs, Consumer consume,
   const auto work = [&](bool reports) {
     Buffer buffer;
     for (size_t i = next++; i < jobs.size(); i = next++) {
+      const absl::Time begin = absl::Now();
       absl::Status status =
           options.is_cancelled && options.is_cancelled()
               ? absl::CancelledError("loading was cancelled by the caller")
@@ -96,6 +99,7 @@ absl::Status RunReads(absl::Span<const ReadJob> jobs, Consumer consume,
         return;
       }
       done_bytes += jobs[i].read->nbytes();
+      if (options.finished) options.finished(jobs[i], begin, absl::Now());
       if (reports && options.progress) options.progress(done_bytes);
     }
   };

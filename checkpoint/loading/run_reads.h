@@ -7,6 +7,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "checkpoint/loading/file_source.h"
 #include "checkpoint/loading/read_plan.h"
@@ -28,6 +29,10 @@ struct RunReadsOptions {
   // Called from the calling thread alone, after some of its reads; may be
   // empty. `done_bytes` are those of all threads.
   std::function<void(int64_t done_bytes)> progress = {};
+  // Told of every read that was done, and when it began and ended, by any
+  // thread; may be empty.
+  std::function<void(const ReadJob& job, absl::Time begin, absl::Time end)>
+      finished = {};
   // Asked between reads, by any thread; true ends all with kCancelled. May be
   // empty.
   std::function<bool()> is_cancelled = {};

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/status_matchers.h"
+#include "absl/time/time.h"
 #include "checkpoint/loading/fake_file_source.h"
 #include "checkpoint/loading/read_plan.h"
 #include "gmock/gmock.h"
@@ -85,7 +86,7 @@ TEST(RunReadsTest, TheFirstErrorEndsAll) {
   ASSERT_THAT(plan.reads, SizeIs(testing::Gt(50)));
   EXPECT_THAT(
       RunReads(Jobs(source, plan), Ignore, {.num_threads = 2}),
-      StatusIs(absl::StatusCode::kUnknown, HasSubstr("fake: cannot read")));
+      StatusIs(absl::StatusCode::kDataLoss, HasSubstr("fake: cannot read")));
   EXPECT_LT(source.calls(), 8u);
 }
 
@@ -124,6 +125,23 @@ TEST(RunReadsTest, ReportsProgressInTheCallingThread) {
                             }}),
               IsOk());
   EXPECT_EQ(last, kBytes - 3);
+}
+
+TEST(RunReadsTest, TellsOfEveryReadThatWasDone) {
+  const FakeFileSource source(Numbers());
+  const ReadPlan plan = Plan();
+  const std::vector<ReadJob> jobs = Jobs(source, plan);
+  std::atomic<int64_t> bytes = 0;
+  ASSERT_THAT(
+      RunReads(jobs, Ignore,
+               {.num_threads = 3,
+                .finished =
+                    [&](const ReadJob& job, absl::Time begin, absl::Time end) {
+                      EXPECT_LE(begin, end);
+                      bytes += job.read->nbytes();
+                    }}),
+      IsOk());
+  EXPECT_EQ(bytes, kBytes - 3);
 }
 
 TEST(RunReadsTest, NoJobsAreDoneAtOnce) {

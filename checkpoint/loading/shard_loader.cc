@@ -1,74 +1,49 @@
 #include "checkpoint/loading/shard_loader.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <deque>
+#include <limits>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/error_text.h"
-#include "checkpoint/loading/available_memory.h"
-#include "checkpoint/loading/checkpoint_source.h"
 #include "checkpoint/loading/engine_choice.h"
+#include "checkpoint/loading/file_image.h"
+#include "checkpoint/loading/file_inspector.h"
 #include "checkpoint/loading/file_source.h"
-#include "checkpoint/loading/file_system_kind.h"
-#include "checkpoint/loading/page_cache.h"
 #include "checkpoint/loading/read_plan.h"
 #include "checkpoint/loading/run_reads.h"
 #include "checkpoint/loading/tensor_memory.h"
+#include "checkpoint/loading/tensor_request.h"
 #include "checkpoint/make_pages.h"
 #include "dtypes/convert.h"
 #include "dtypes/dtype.h"
+#include "system/available_memory.h"
 
 namespace pretrained {
 namespace {
 
-constexpr int64_t kTensorAlignment = 64;
-
-// What one file is asked for, as numbers of requests.
-struct FileShare {
-  std::vector<size_t> as_stored;  // In their dtype, no two over the same bytes.
-  std::vector<size_t> converted;  // The other ones in place.
-  std::vector<size_t> whole;      // Those that only Checkpoint::Read() reads.
-  std::vector<size_t> viewed;     // Those that are in memory already.
-};
-
-int64_t ResultBytes(const TensorRequest& request) {
-  return request.tensor->num_elements() * DtypeSize(request.dtype);
-}
-
-absl::Status CheckRequest(const Checkpoint& checkpoint,
-                          const TensorRequest& request) {
-  const TensorInfo& tensor = *request.tensor;
-  if (tensor.dtype == request.dtype ||
-      CanConvert(tensor.dtype, request.dtype)) {
-    return absl::OkStatus();
-  }
-  return absl::UnimplementedError(
-      absl::StrCat(checkpoint.files()[tensor.file].path, ": tensor ",
-                   checkpoint_internal::QuotedName(tensor.name),
-                   " is stored as ", DtypeName(tensor.dtype),
-                   ", which is not converted to ", DtypeName(request.dtype)));
-}
-
-// Memory for a tensor of its own; null if there is none.
-std::shared_ptr<void> OwnMemory(int64_t bytes) {
-  const int64_t size =
-      (bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
-  return std::shared_ptr<void>(std::aligned_alloc(kTensorAlignment, size),
-                               [](void* memory) { std::free(memory); });
+bool IsMapped(ReadEngine engine) {
+  return engine == ReadEngine::kMapped || engine == ReadEngine::kWarmed;
 }
 
 class ShardLoader {
@@ -80,118 +55,83 @@ class ShardLoader {
         requests_(requests),
         options_(options),
         report_(report),
+        inspector_(checkpoint, requests, options.wrap_source),
         views_(requests.size()) {}
 
   absl::StatusOr<std::vector<TensorView>> Load() {
     for (const TensorRequest& request : requests_) {
       absl::Status status = CheckRequest(checkpoint_, request);
       if (!status.ok()) return status;
+      total_bytes_ += StoredBytes(request);
     }
-    ShareOut();
+    const std::map<int, FileShare> shares =
+        ShareOut(checkpoint_, requests_, options_.sharing != Sharing::kPrivate);
     int64_t available =
-        options_.memory_bytes > 0 ? options_.memory_bytes : AvailableMemory();
-    for (const auto& [file, share] : shares_) {
+        options_.memory_bytes > 0
+            ? options_.memory_bytes
+            : AvailableMemory().value_or(std::numeric_limits<int64_t>::max());
+    report_.files.reserve(shares.size());
+    for (const auto& [file, share] : shares) {
       absl::Status status = Prepare(file, share, available);
       if (!status.ok()) return status;
     }
     absl::Status status = Read();
+    if (status.ok()) status = checkpoint_.CheckFilesUnchanged();
     if (!status.ok()) return status;
     return std::move(views_);
   }
 
  private:
-  // Gives every request to its file's share.
-  void ShareOut() {
-    std::vector<size_t> order;
-    for (size_t i = 0; i < requests_.size(); ++i) {
-      if (requests_[i].tensor->num_elements() > 0) order.push_back(i);
-    }
-    const auto tensor = [this](size_t i) -> const TensorInfo& {
-      return *requests_[i].tensor;
-    };
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-      return std::make_pair(tensor(a).file, tensor(a).begin) <
-             std::make_pair(tensor(b).file, tensor(b).begin);
-    });
-    std::map<int, int64_t> used_up_to;  // By file, of the tensors before.
-    std::map<int, bool> reads_ranges;   // By file.
-    for (const size_t i : order) {
-      FileShare& share = shares_[tensor(i).file];
-      int64_t& used = used_up_to[tensor(i).file];
-      const bool overlaps = tensor(i).begin < used;
-      used = std::max(used, tensor(i).end);
-      total_bytes_ += tensor(i).nbytes();
-      const auto [ranges, is_new] = reads_ranges.try_emplace(tensor(i).file);
-      if (is_new) ranges->second = ReadsRanges(checkpoint_, tensor(i));
-      if (!ranges->second && !overlaps &&
-          requests_[i].dtype == tensor(i).dtype &&
-          options_.sharing != Sharing::kPrivate) {
-        share.viewed.push_back(i);
-      } else if (!tensor(i).in_place || !ranges->second) {
-        share.whole.push_back(i);
-      } else if (overlaps || requests_[i].dtype != tensor(i).dtype) {
-        share.converted.push_back(i);
-      } else {
-        share.as_stored.push_back(i);
-      }
-    }
+  // The reads of one engine.
+  struct Batch {
+    std::vector<ReadJob> jobs;
+    std::optional<absl::Duration> latency;  // The longest of its files'.
+  };
+  // When a file was read, by its number.
+  struct Clock {
+    absl::Time begin = absl::InfiniteFuture();
+    absl::Time end = absl::InfinitePast();
+    int64_t bytes = 0;
+  };
+
+  std::unique_ptr<FileSource> Wrapped(
+      std::unique_ptr<FileSource> source) const {
+    return options_.wrap_source ? options_.wrap_source(std::move(source))
+                                : std::move(source);
   }
 
-  FileFacts FactsOf(int file, const FileShare& share, int64_t available) const {
-    const std::string& path = checkpoint_.files()[file].path;
-    FileFacts facts = {.file_system = KindOfFileSystem(path),
-                       .available_bytes = available};
-    int64_t begin = INT64_MAX;
-    int64_t end = 0;
-    for (const auto* list : {&share.as_stored, &share.converted}) {
-      for (const size_t i : *list) {
-        begin = std::min(begin, requests_[i].tensor->begin);
-        end = std::max(end, requests_[i].tensor->end);
-        (list == &share.as_stored ? facts.mapped_bytes
-                                  : facts.converted_bytes) +=
-            ResultBytes(requests_[i]);
-      }
-    }
-    for (const size_t i : share.whole) {
-      facts.converted_bytes += ResultBytes(requests_[i]);
-    }
-    for (const size_t i : share.viewed) {
-      facts.mapped_bytes += ResultBytes(requests_[i]);
-    }
-    if (begin >= end) return facts;
-    if (facts.mapped_bytes + facts.converted_bytes > kSmallBytes) {
-      facts.cached_fraction = CachedFraction(path, begin, end);
-    }
-    return facts;
+  std::unique_ptr<FileSource> Buffered(int file) const {
+    return Wrapped(BufferedSource(checkpoint_.FileDescriptor(file),
+                                  checkpoint_.files()[file].path));
   }
 
   // Decides how a file is read, makes memory, and lines its reads up.
   absl::Status Prepare(int file, const FileShare& share, int64_t& available) {
-    const FileFacts facts = FactsOf(file, share, available);
+    const FileFacts facts = inspector_.Inspect(file, share, available);
     EngineChoice choice = ChooseEngine(facts, options_.sharing);
     if (options_.engine.has_value()) {
       choice.as_stored = *options_.engine;
       choice.converted = *options_.engine;
     }
-    if (choice.converted == ReadEngine::kMapped ||
-        choice.converted == ReadEngine::kWarmed) {
-      choice.converted = ReadEngine::kBuffered;
-    }
-    absl::Status status = ViewAll(share.viewed);
+    if (IsMapped(choice.converted)) choice.converted = ReadEngine::kBuffered;
     if (!share.viewed.empty()) choice.as_stored = ReadEngine::kMapped;
-    if (status.ok()) status = PrepareAsStored(share.as_stored, choice);
-    if (status.ok()) status = PrepareConverted(share.converted, choice);
+    absl::Status status = ViewAll(share.viewed);
+    if (status.ok()) {
+      status = PrepareAsStored(file, share.as_stored, facts, choice);
+    }
+    if (status.ok()) {
+      status = PrepareConverted(file, share.converted, facts, choice);
+    }
     if (!status.ok()) return status;
     for (const size_t i : share.whole) whole_.push_back(i);
     available -= facts.converted_bytes;
     if (!IsMapped(choice.as_stored)) available -= facts.mapped_bytes;
     available = std::max<int64_t>(available, 0);
-    report_.files.push_back({checkpoint_.files()[file].path, choice, facts});
+    report_.files.push_back({.path = checkpoint_.files()[file].path,
+                             .engines = choice,
+                             .facts = facts});
+    numbers_of_files_.push_back(file);
     return absl::OkStatus();
-  }
-
-  static bool IsMapped(ReadEngine engine) {
-    return engine == ReadEngine::kMapped || engine == ReadEngine::kWarmed;
   }
 
   // Has the checkpoint give views; sums up their bytes.
@@ -209,150 +149,132 @@ class ShardLoader {
     return absl::OkStatus();
   }
 
-  absl::Status PrepareAsStored(const std::vector<size_t>& numbers,
-                               EngineChoice& choice) {
+  absl::Status PrepareAsStored(int file, const std::vector<size_t>& numbers,
+                               const FileFacts& facts, EngineChoice& choice) {
     if (numbers.empty()) return absl::OkStatus();
     if (IsMapped(choice.as_stored)) {
       const bool is_done = choice.as_stored == ReadEngine::kMapped;
       absl::Status status = ViewAll(numbers, is_done);
       if (!status.ok() || is_done) return status;
     }
-    absl::StatusOr<const FileSource*> source =
-        Open(numbers[0], choice.as_stored);
-    if (!source.ok()) return source.status();
-    ReadPlan& plan = plans_.emplace_back(Plan(numbers, choice.as_stored));
+    const FileSource& source = Open(file, choice.as_stored);
+    absl::StatusOr<ReadPlan*> plan = Plan(numbers, choice.as_stored);
+    if (!plan.ok()) return plan.status();
+    Batch& batch = BatchOf(choice.as_stored, facts);
     if (choice.as_stored == ReadEngine::kWarmed) {
-      for (PlannedRead& read : plan.reads) {
+      for (PlannedRead& read : (*plan)->reads) {
         read.pieces.clear();  // The page cache keeps what is read.
-        jobs_[choice.as_stored].push_back({*source, &read});
+        batch.jobs.push_back({&source, &read});
       }
       return absl::OkStatus();
     }
-    return ReadIntoBlocks(**source, plan, numbers, choice.as_stored);
-  }
-
-  // Makes memory that lies as the file does, so that reads go right there.
-  absl::Status ReadIntoBlocks(const FileSource& source, ReadPlan& plan,
-                              const std::vector<size_t>& numbers,
-                              ReadEngine engine) {
-    struct Region {
-      int64_t begin;
-      int64_t end;
-      std::shared_ptr<MemoryBlock> block;
-    };
-    std::vector<Region> regions;
-    for (const PlannedRead& read : plan.reads) {
-      const int64_t begin = read.begin / kDirectAlignment * kDirectAlignment;
-      const int64_t end = (read.end + kDirectAlignment - 1) / kDirectAlignment *
-                          kDirectAlignment;
-      if (regions.empty() || begin > regions.back().end) {
-        regions.push_back({begin, end, nullptr});
-      }
-      regions.back().end = std::max(regions.back().end, end);
-    }
-    for (Region& region : regions) {
-      absl::StatusOr<std::shared_ptr<MemoryBlock>> block =
-          MemoryBlock::Make(region.end - region.begin);
-      if (!block.ok()) return block.status();
-      region.block = *std::move(block);
-    }
-    const auto region_of = [&regions](int64_t offset) -> const Region& {
-      return *std::prev(std::upper_bound(
-          regions.begin(), regions.end(), offset,
-          [](int64_t value, const Region& r) { return value < r.begin; }));
-    };
-    for (const PlannedRead& read : plan.reads) {
-      const Region& region = region_of(read.begin);
+    // Reads go right to where the tensors stay.
+    absl::StatusOr<FileImage> image = FileImage::Make(**plan);
+    if (!image.ok()) return image.status();
+    for (const PlannedRead& read : (*plan)->reads) {
       const int64_t begin =
           read.begin / source.alignment() * source.alignment();
-      jobs_[engine].push_back(
-          {.source = &source,
-           .read = &read,
-           .destination = region.block->data() + (begin - region.begin)});
+      batch.jobs.push_back(
+          {.source = &source, .read = &read, .destination = image->At(begin)});
     }
     for (const size_t i : numbers) {
       const TensorInfo& tensor = *requests_[i].tensor;
-      const Region& region = region_of(tensor.begin);
-      const int64_t begin = tensor.begin - region.begin;
-      views_[i] = {.data = region.block->data() + begin,
+      views_[i] = {.data = image->At(tensor.begin),
                    .nbytes = tensor.nbytes(),
-                   .owner = region.block->Part(begin, begin + tensor.nbytes())};
+                   .owner = image->Part(tensor.begin, tensor.end)};
     }
     return absl::OkStatus();
   }
 
-  absl::Status PrepareConverted(const std::vector<size_t>& numbers,
-                                EngineChoice& choice) {
+  absl::Status PrepareConverted(int file, const std::vector<size_t>& numbers,
+                                const FileFacts& facts, EngineChoice& choice) {
     if (numbers.empty()) return absl::OkStatus();
-    absl::StatusOr<const FileSource*> source =
-        Open(numbers[0], choice.converted);
-    if (!source.ok()) return source.status();
     for (const size_t i : numbers) {
       absl::Status status = MakeMemory(i);
       if (!status.ok()) return status;
     }
-    const ReadPlan& plan = plans_.emplace_back(Plan(numbers, choice.converted));
-    for (const PlannedRead& read : plan.reads) {
-      jobs_[choice.converted].push_back({*source, &read});
+    const FileSource& source = Open(file, choice.converted);
+    absl::StatusOr<ReadPlan*> plan = Plan(numbers, choice.converted);
+    if (!plan.ok()) return plan.status();
+    Batch& batch = BatchOf(choice.converted, facts);
+    for (const PlannedRead& read : (*plan)->reads) {
+      batch.jobs.push_back({&source, &read});
     }
     return absl::OkStatus();
   }
 
   absl::Status MakeMemory(size_t i) {
-    const int64_t bytes = ResultBytes(requests_[i]);
-    std::shared_ptr<void> memory = OwnMemory(bytes);
+    const TensorRequest& request = requests_[i];
+    const int64_t bytes = ResultBytes(request);
+    if (request.destination.data() != nullptr) {
+      views_[i] = {.data = request.destination.data(), .nbytes = bytes};
+      return absl::OkStatus();
+    }
+    std::shared_ptr<void> memory = MakeTensorMemory(bytes);
     if (memory == nullptr) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          checkpoint_.files()[requests_[i].tensor->file].path,
-          ": no memory for the ", bytes, " bytes of tensor ",
-          checkpoint_internal::QuotedName(requests_[i].tensor->name), " as ",
-          DtypeName(requests_[i].dtype)));
+      return absl::ResourceExhaustedError(
+          absl::StrCat(checkpoint_.files()[request.tensor->file].path,
+                       ": no memory for the ", bytes, " bytes of tensor ",
+                       checkpoint_internal::QuotedName(request.tensor->name),
+                       " as ", DtypeName(request.dtype)));
     }
     views_[i] = {.data = memory.get(), .nbytes = bytes, .owner = memory};
     return absl::OkStatus();
   }
 
-  ReadPlan Plan(const std::vector<size_t>& numbers, ReadEngine engine) const {
+  absl::StatusOr<ReadPlan*> Plan(const std::vector<size_t>& numbers,
+                                 ReadEngine engine) {
     std::vector<WantedRange> ranges;
     for (const size_t i : numbers) {
-      const TensorInfo& tensor = *requests_[i].tensor;
-      ranges.push_back({.tensor = i,
-                        .file = tensor.file,
-                        .begin = tensor.begin,
-                        .end = tensor.end,
-                        .element_bytes = DtypeSize(tensor.dtype)});
+      absl::StatusOr<std::vector<WantedRange>> more =
+          RangesOf(*requests_[i].tensor, i, requests_[i].slice);
+      if (!more.ok()) return more.status();
+      ranges.insert(ranges.end(), more->begin(), more->end());
     }
-    return PlanReads(std::move(ranges),
-                     {.max_read_bytes = MaxReadBytesFor(engine)});
+    return &plans_.emplace_back(PlanReads(
+        std::move(ranges), {.max_read_bytes = MaxReadBytesFor(engine)}));
   }
 
-  // The file of request `i` as `engine` reads it; where it cannot be read
-  // direct, `engine` becomes buffered.
-  absl::StatusOr<const FileSource*> Open(size_t i, ReadEngine& engine) {
-    const TensorInfo& tensor = *requests_[i].tensor;
-    if (engine == ReadEngine::kDirect) {
-      absl::StatusOr<std::unique_ptr<FileSource>> direct =
-          DirectSourceOfFile(checkpoint_, tensor);
-      if (direct.ok()) return sources_.emplace_back(*std::move(direct)).get();
-      if (!absl::IsUnimplemented(direct.status())) return direct.status();
-      engine = ReadEngine::kBuffered;
+  Batch& BatchOf(ReadEngine engine, const FileFacts& facts) {
+    Batch& batch = batches_[engine];
+    batch.latency = std::max(batch.latency, facts.latency);
+    return batch;
+  }
+
+  // The file as `engine` reads it; where it cannot be read direct, a direct
+  // `engine` becomes buffered.
+  const FileSource& Open(int file, ReadEngine& engine) {
+    if (engine == ReadEngine::kDirect || engine == ReadEngine::kStreaming) {
+      absl::StatusOr<std::unique_ptr<FileSource>> direct = DirectSource(
+          checkpoint_.FileDescriptor(file), checkpoint_.files()[file].path);
+      if (direct.ok()) return Keep(file, Wrapped(*std::move(direct)));
+      if (engine == ReadEngine::kDirect) engine = ReadEngine::kBuffered;
     }
-    return sources_.emplace_back(SourceOfFile(checkpoint_, tensor.file)).get();
+    return Keep(file, Buffered(file));
+  }
+
+  const FileSource& Keep(int file, std::unique_ptr<FileSource> source) {
+    sources_.push_back(std::move(source));
+    file_of_[sources_.back().get()] = file;
+    return *sources_.back();
   }
 
   absl::Status Read() {
     const int cpus = static_cast<int>(std::thread::hardware_concurrency());
-    for (const auto& [engine, jobs] : jobs_) {
+    for (const auto& [engine, batch] : batches_) {
       int64_t bytes = 0;
-      for (const ReadJob& job : jobs) bytes += job.read->nbytes();
+      for (const ReadJob& job : batch.jobs) bytes += job.read->nbytes();
       absl::Status status = RunReads(
-          jobs,
+          batch.jobs,
           [this](const ReadPiece& piece, const char* data) {
             return Consume(piece, data);
           },
-          {.num_threads = options_.num_threads > 0 ? options_.num_threads
-                                                   : ThreadsFor(engine, cpus),
+          {.num_threads = options_.num_threads > 0
+                              ? options_.num_threads
+                              : ThreadsFor(engine, cpus, batch.latency),
            .progress = [this](int64_t done) { Report(done_bytes_ + done); },
+           .finished = [this](const ReadJob& job, absl::Time begin,
+                              absl::Time end) { Note(job, begin, end); },
            .is_cancelled = options_.is_cancelled});
       if (!status.ok()) return status;
       done_bytes_ += bytes;
@@ -365,6 +287,7 @@ class ShardLoader {
       absl::Status status = ReadWhole(i);
       if (!status.ok()) return status;
     }
+    ReportFiles();
     Report(total_bytes_);
     return absl::OkStatus();
   }
@@ -374,41 +297,78 @@ class ShardLoader {
     const int64_t size = DtypeSize(request.dtype);
     char* const destination = static_cast<char*>(views_[piece.tensor].data) +
                               piece.first_element * size;
-    MakePages(destination, piece.num_elements * size);
+    // A caller's memory is his to make.
+    if (request.destination.data() == nullptr) {
+      MakePages(destination, piece.num_elements * size);
+    }
     return Convert(request.tensor->dtype, data, request.dtype, destination,
                    piece.num_elements);
   }
 
-  // A tensor that is not in place.
+  // A tensor that is not in place, or in memory.
   absl::Status ReadWhole(size_t i) {
     const TensorRequest& request = requests_[i];
     const TensorInfo& tensor = *request.tensor;
+    const absl::Time begin = absl::Now();
     absl::Status status = MakeMemory(i);
     if (!status.ok()) return status;
-    const auto bytes_of = [](const std::shared_ptr<void>& memory, int64_t n) {
-      return absl::MakeSpan(static_cast<char*>(memory.get()), n);
-    };
+    void* const result = views_[i].data;
+    const int64_t stored_bytes = StoredBytes(request);
     if (request.dtype == tensor.dtype) {
-      status =
-          checkpoint_.Read(tensor, bytes_of(views_[i].owner, tensor.nbytes()));
+      status = ReadStored(request, static_cast<char*>(result), stored_bytes);
     } else {
-      const std::shared_ptr<void> stored = OwnMemory(tensor.nbytes());
+      const std::shared_ptr<void> stored = MakeTensorMemory(stored_bytes);
       if (stored == nullptr) {
         return absl::ResourceExhaustedError(
             absl::StrCat("no memory to read tensor ",
                          checkpoint_internal::QuotedName(tensor.name)));
       }
-      status = checkpoint_.Read(tensor, bytes_of(stored, tensor.nbytes()));
+      status =
+          ReadStored(request, static_cast<char*>(stored.get()), stored_bytes);
       if (status.ok()) {
-        status = Convert(tensor.dtype, stored.get(), request.dtype,
-                         views_[i].data, tensor.num_elements());
+        status = Convert(tensor.dtype, stored.get(), request.dtype, result,
+                         NumElements(request));
       }
     }
     if (!status.ok()) return status;
-    done_bytes_ += tensor.nbytes();
+    done_bytes_ += stored_bytes;
     report_.read_bytes += tensor.end - tensor.begin;
+    Note(tensor.file, tensor.end - tensor.begin, begin, absl::Now());
     Report(done_bytes_);
     return absl::OkStatus();
+  }
+
+  absl::Status ReadStored(const TensorRequest& request, char* data,
+                          int64_t bytes) const {
+    const absl::Span<char> destination(data, bytes);
+    return request.slice.empty()
+               ? checkpoint_.Read(*request.tensor, destination)
+               : checkpoint_.ReadSlice(*request.tensor, request.slice,
+                                       destination);
+  }
+
+  void Note(const ReadJob& job, absl::Time begin, absl::Time end)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    Note(file_of_.at(job.source), job.read->nbytes(), begin, end);
+  }
+  void Note(int file, int64_t bytes, absl::Time begin, absl::Time end)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    Clock& clock = clocks_[file];
+    clock.begin = std::min(clock.begin, begin);
+    clock.end = std::max(clock.end, end);
+    clock.bytes += bytes;
+  }
+
+  void ReportFiles() ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    for (size_t i = 0; i < report_.files.size(); ++i) {
+      const auto clock = clocks_.find(numbers_of_files_[i]);
+      if (clock == clocks_.end()) continue;
+      report_.files[i].read_bytes = clock->second.bytes;
+      report_.files[i].seconds =
+          absl::ToDoubleSeconds(clock->second.end - clock->second.begin);
+    }
   }
 
   void Report(int64_t done_bytes) {
@@ -420,51 +380,60 @@ class ShardLoader {
   const absl::Span<const TensorRequest> requests_;
   const LoaderOptions& options_;
   LoadReport& report_;
+  FileInspector inspector_;
 
-  std::map<int, FileShare> shares_;  // By file.
   std::deque<ReadPlan> plans_;
   std::vector<std::unique_ptr<FileSource>> sources_;
-  std::map<ReadEngine, std::vector<ReadJob>> jobs_;
+  std::map<const FileSource*, int> file_of_;
+  std::map<ReadEngine, Batch> batches_;
   std::vector<size_t> whole_;
-  std::vector<TensorView> views_;  // One for each request.
+  std::vector<TensorView> views_;      // One for each request.
+  std::vector<int> numbers_of_files_;  // One for each of report_.files.
   int64_t total_bytes_ = 0;
   int64_t done_bytes_ = 0;
+
+  absl::Mutex mutex_;
+  std::map<int, Clock> clocks_ ABSL_GUARDED_BY(mutex_);
 };
+
+void AddEngines(const LoadReport::File& file,
+                std::set<absl::string_view>& names) {
+  if (file.facts.mapped_bytes > 0) {
+    names.insert(ReadEngineName(file.engines.as_stored));
+  }
+  if (file.facts.converted_bytes > 0) {
+    names.insert(ReadEngineName(file.engines.converted));
+  }
+}
 
 }  // namespace
 
+std::string LoadReport::File::Engines() const {
+  std::set<absl::string_view> names;
+  AddEngines(*this, names);
+  return absl::StrJoin(names, "+");
+}
+
+double LoadReport::File::gb_per_second() const {
+  return seconds > 0 ? static_cast<double>(read_bytes) / 1e9 / seconds : 0;
+}
+
 std::string LoadReport::Engines() const {
-  std::vector<std::string> names;
-  const auto add = [&names](ReadEngine engine) {
-    const std::string name(ReadEngineName(engine));
-    if (std::find(names.begin(), names.end(), name) == names.end()) {
-      names.push_back(name);
-    }
-  };
-  for (const File& file : files) {
-    if (file.facts.mapped_bytes > 0) add(file.engines.as_stored);
-    if (file.facts.converted_bytes > 0) add(file.engines.converted);
-  }
-  std::sort(names.begin(), names.end());
-  std::string result;
-  for (const std::string& name : names) {
-    absl::StrAppend(&result, result.empty() ? "" : "+", name);
-  }
-  return result.empty() ? "buffered" : result;
+  std::set<absl::string_view> names;
+  for (const File& file : files) AddEngines(file, names);
+  return names.empty() ? "buffered" : absl::StrJoin(names, "+");
 }
 
 absl::StatusOr<std::vector<TensorView>> LoadTensors(
     const Checkpoint& checkpoint, absl::Span<const TensorRequest> requests,
     const LoaderOptions& options, LoadReport* report) {
-  const auto start = std::chrono::steady_clock::now();
+  const absl::Time start = absl::Now();
   LoadReport unwanted;
   LoadReport& filled = report == nullptr ? unwanted : *report;
   filled = {};
   absl::StatusOr<std::vector<TensorView>> views =
       ShardLoader(checkpoint, requests, options, filled).Load();
-  const std::chrono::duration<double> took =
-      std::chrono::steady_clock::now() - start;
-  filled.seconds = took.count();
+  filled.seconds = absl::ToDoubleSeconds(absl::Now() - start);
   return views;
 }
 

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -11,14 +13,20 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/status_matchers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/loading/engine_choice.h"
+#include "checkpoint/loading/file_source.h"
+#include "checkpoint/loading/slow_storage.h"
 #include "checkpoint/open_checkpoint.h"
 #include "checkpoint/safetensors_testutil.h"
 #include "dtypes/convert.h"
@@ -32,7 +40,9 @@ namespace {
 using ::absl_testing::IsOk;
 using ::absl_testing::StatusIs;
 using checkpoint_testing::ReadBytes;
+using checkpoint_testing::SafetensorsFile;
 using checkpoint_testing::SafetensorsFileWith;
+using checkpoint_testing::SafetensorsHeader;
 using checkpoint_testing::TestTensor;
 using checkpoint_testing::WriteTestFile;
 using ::testing::AllOf;
@@ -84,6 +94,15 @@ void ExpectSame(const Checkpoint& checkpoint,
   }
 }
 
+// As save_pretrained() writes files: data start at a multiple of 8 bytes.
+std::string AlignedFile(const std::vector<TestTensor>& tensors) {
+  std::string json = SafetensorsHeader(tensors);
+  json.append(-json.size() % 8, ' ');
+  int64_t bytes = 0;
+  for (const TestTensor& tensor : tensors) bytes += tensor.nbytes;
+  return SafetensorsFile(json, bytes);
+}
+
 // A file with thousands of tiny tensors, a huge one, empty ones, odd offsets.
 std::string HostileFile(uint32_t seed) {
   std::mt19937 random(seed);
@@ -106,6 +125,13 @@ std::string HostileFile(uint32_t seed) {
                        elements * sizes[dtype]});
   }
   return SafetensorsFileWith(tensors);
+}
+
+// 8 MB of what is mapped where that suits: more than counts as small.
+std::vector<TestTensor> PlainTensors() {
+  return {{"large", "F32", {1000, 1500}, 6000000},
+          {"half", "F16", {1000000}, 2000000},
+          {"vector", "F32", {300}, 1200}};
 }
 
 TEST(ShardLoaderTest, EveryEngineGivesTheSameBits) {
@@ -147,7 +173,7 @@ TEST(ShardLoaderTest, ReadsEveryFormatAndShard) {
 
 TEST(ShardLoaderTest, WarmFilesAreMappedAndNothingIsRead) {
   const auto checkpoint =
-      Open(WriteTestFile("warm.safetensors", HostileFile(1)));
+      Open(WriteTestFile("warm.safetensors", AlignedFile(PlainTensors())));
   LoadReport report;
   auto views = LoadTensors(*checkpoint, Everything(*checkpoint), {}, &report);
   ASSERT_THAT(views, IsOk());
@@ -208,7 +234,8 @@ TEST(ShardLoaderTest, WhatIsWantedTwiceIsNotShared) {
 }
 
 TEST(ShardLoaderTest, MemoryThatIsNotThereIsNotAskedFor) {
-  const std::string path = WriteTestFile("room.safetensors", HostileFile(4));
+  const std::string path =
+      WriteTestFile("room.safetensors", AlignedFile(PlainTensors()));
   const auto checkpoint = Open(path);
   LoadReport report;
   ASSERT_THAT(LoadTensors(*checkpoint, Everything(*checkpoint),
@@ -272,6 +299,131 @@ TEST(ShardLoaderTest, ProgressEndsWithAllBytes) {
                 IsOk());
     EXPECT_EQ(last, bytes);
     EXPECT_EQ(total, bytes);
+  }
+}
+
+// What is mapped need not be aligned in the file; a tensor is.
+TEST(ShardLoaderTest, EveryTensorIsAligned) {
+  const auto checkpoint =
+      Open(WriteTestFile("aligned.safetensors", HostileFile(4)));
+  for (const ReadEngine engine : kAllEngines) {
+    auto views =
+        LoadTensors(*checkpoint, Everything(*checkpoint), {.engine = engine});
+    ASSERT_THAT(views, IsOk());
+    for (size_t i = 0; i < views->size(); ++i) {
+      EXPECT_EQ(reinterpret_cast<uintptr_t>((*views)[i].data) %
+                    DtypeSize(checkpoint->tensors()[i].dtype),
+                0u);
+    }
+  }
+}
+
+// A file that is cut short at any moment of a load is an error, or goes
+// unnoticed until the load is done; it is no signal.
+TEST(ShardLoaderTest, AFileCutShortAtAnyMomentIsNoSignal) {
+  const std::string bytes = AlignedFile(PlainTensors());
+  const std::string path = WriteTestFile("cut_any.safetensors", bytes);
+  int failures = 0;
+  for (int i = 0; i < 40; ++i) {
+    for (const ReadEngine engine : kAllEngines) {
+      WriteTestFile("cut_any.safetensors", bytes);
+      const auto checkpoint = Open(path);
+      std::vector<TensorRequest> requests = Everything(*checkpoint);
+      if (i % 2 == 1) requests[1].dtype = Dtype::kFloat32;
+      std::atomic<bool> begun = false;
+      std::thread cutter([&] {
+        while (!begun) std::this_thread::yield();
+        absl::SleepFor(absl::Microseconds(i * 50));
+        EXPECT_EQ(truncate(path.c_str(), 5000 + i * 100000), 0);
+      });
+      begun = true;
+      const auto views = LoadTensors(*checkpoint, requests, {.engine = engine});
+      cutter.join();
+      if (views.ok()) continue;
+      ++failures;
+      EXPECT_THAT(views, StatusIs(absl::StatusCode::kDataLoss,
+                                  HasSubstr("cut_any.safetensors")));
+    }
+  }
+  EXPECT_GT(failures, 0);
+}
+
+TEST(ShardLoaderTest, PartsAndDestinations) {
+  const auto checkpoint =
+      Open(WriteTestFile("parts.safetensors", AlignedFile(PlainTensors())));
+  const TensorInfo& large = **checkpoint->Find("large");
+  const std::string stored = ReadBytes(*checkpoint, large);
+  for (const ReadEngine engine : kAllEngines) {
+    SCOPED_TRACE(ReadEngineName(engine));
+    std::vector<double> caller(2 * 1500);
+    const std::vector<TensorRequest> requests = {
+        // Columns, as for one of several devices; and rows, for the caller.
+        {&large, Dtype::kFloat32, {{0, 1000}, {375, 750}}},
+        {&large,
+         Dtype::kFloat64,
+         {{998, 1000}},
+         absl::MakeSpan(reinterpret_cast<char*>(caller.data()),
+                        caller.size() * sizeof(double))}};
+    LoadReport report;
+    auto views =
+        LoadTensors(*checkpoint, requests, {.engine = engine}, &report);
+    ASSERT_THAT(views, IsOk());
+    std::string columns;
+    for (int64_t row = 0; row < 1000; ++row) {
+      columns += stored.substr((row * 1500 + 375) * 4, 375 * 4);
+    }
+    EXPECT_EQ(BytesOf((*views)[0]), columns);
+    EXPECT_EQ((*views)[1].data, caller.data());
+    EXPECT_EQ((*views)[1].owner, nullptr);
+    for (size_t i = 0; i < caller.size(); ++i) {
+      float want;
+      std::memcpy(&want, stored.data() + 998 * 6000 + 4 * i, 4);
+      const bool same =
+          std::isnan(want) ? std::isnan(caller[i]) : caller[i] == want;
+      ASSERT_TRUE(same) << i;
+    }
+    EXPECT_EQ(report.files.size(), 1u);
+  }
+}
+
+TEST(ShardLoaderTest, WrongPartsAndDestinationsAreRefusedFirst) {
+  const auto checkpoint =
+      Open(WriteTestFile("wrong.safetensors", AlignedFile(PlainTensors())));
+  const TensorInfo& large = **checkpoint->Find("large");
+  EXPECT_THAT(
+      LoadTensors(*checkpoint, {{&large, Dtype::kFloat32, {{0, 1001}}}}),
+      StatusIs(absl::StatusCode::kInvalidArgument));
+  char byte;
+  EXPECT_THAT(
+      LoadTensors(*checkpoint,
+                  {{&large, Dtype::kFloat32, {}, absl::MakeSpan(&byte, 1)}}),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               HasSubstr("has 1 bytes, but needs 6000000")));
+}
+
+// Storage that takes long to answer is read by many requests at a time.
+TEST(ShardLoaderTest, SlowStorageIsStreamed) {
+  const auto checkpoint =
+      Open(WriteTestFile("slow.safetensors", AlignedFile(PlainTensors())));
+  SlowStorage storage(
+      {.latency = absl::Milliseconds(5), .max_request_bytes = 128 << 10});
+  const LoaderOptions options = {
+      .wrap_source = [&](std::unique_ptr<FileSource> source) {
+        return storage.Wrap(std::move(source));
+      }};
+  LoadReport report;
+  auto views =
+      LoadTensors(*checkpoint, Everything(*checkpoint), options, &report);
+  ASSERT_THAT(views, IsOk());
+  EXPECT_EQ(report.Engines(), "streaming");
+  ASSERT_TRUE(report.files[0].facts.latency.has_value());
+  EXPECT_GE(*report.files[0].facts.latency, absl::Milliseconds(5));
+  EXPECT_GE(report.files[0].read_bytes, 8001200);
+  EXPECT_GT(report.files[0].gb_per_second(), 0);
+  EXPECT_GT(storage.most_in_flight(), 1);
+  for (size_t i = 0; i < views->size(); ++i) {
+    EXPECT_EQ(BytesOf((*views)[i]),
+              ReadBytes(*checkpoint, checkpoint->tensors()[i]));
   }
 }
 

@@ -56,6 +56,15 @@ TEST(MemoryBlockTest, LivesAsLongAsAnyPart) {
   EXPECT_EQ(static_cast<char*>(parts[0].get())[page - 1], 3);
 }
 
+TEST(MemoryBlockTest, WhatIsLargeStartsAtAHugePage) {
+  constexpr int64_t kBytes = (int64_t{2} << 20) + 4096;
+  auto block = MemoryBlock::Make(kBytes);
+  ASSERT_THAT(block, IsOk());
+  EXPECT_EQ(reinterpret_cast<uintptr_t>((*block)->data()) % (2 << 20), 0u);
+  EXPECT_EQ((*block)->size_bytes(), kBytes);
+  std::memset((*block)->data(), 1, kBytes);
+}
+
 TEST(MemoryBlockTest, NoBlockIsSmallerThanAByteOrLargerThanMemory) {
   EXPECT_THAT(MemoryBlock::Make(0),
               StatusIs(absl::StatusCode::kInvalidArgument));

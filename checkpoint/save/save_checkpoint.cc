@@ -28,6 +28,7 @@
 #include "checkpoint/safetensors_writer.h"
 #include "checkpoint/save/folder_update.h"
 #include "checkpoint/save/system_calls.h"
+#include "checkpoint/save/write_shards.h"
 #include "checkpoint/shard_plan.h"
 #include "checkpoint/tensor_to_write.h"
 #include "checkpoint/torch/torch_legacy_writer.h"
@@ -41,10 +42,10 @@ using checkpoint_internal::CallFailed;
 using checkpoint_internal::Fd;
 using checkpoint_internal::OpenFile;
 using checkpoint_internal::QuotedName;
+using checkpoint_internal::SaveMonitor;
 using checkpoint_internal::SyncFile;
-
-// The bytes between two reports of progress, at least.
-constexpr size_t kProgressBytes = size_t{4} << 20;
+using checkpoint_internal::WritersFor;
+using checkpoint_internal::WriteShards;
 
 // One format that checkpoints are saved in.
 struct SavedFormat {
@@ -124,38 +125,20 @@ absl::Status DropAliases(std::vector<TensorToWrite>& tensors,
   return absl::OkStatus();
 }
 
-// Counts the tensors and their bytes, and has the caller told of the latter as
-// they are written.
-absl::Status CountAndReport(const SaveCheckpointOptions& options,
-                            std::vector<TensorToWrite>& tensors,
-                            SavedCheckpoint& saved) {
+// Counts the tensors and their bytes, and has a monitor watch them where
+// somebody wants to know.
+absl::StatusOr<std::shared_ptr<SaveMonitor>> CountAndWatch(
+    const SaveCheckpointOptions& options, bool watches,
+    std::vector<TensorToWrite>& tensors, SavedCheckpoint& saved) {
   saved.tensors = static_cast<int64_t>(tensors.size());
   for (const TensorToWrite& tensor : tensors) {
     const absl::StatusOr<int64_t> bytes = CheckedBytes(tensor);
     if (!bytes.ok()) return bytes.status();
     if (tensor.alias_of < 0) saved.bytes += *bytes;
   }
-  if (!options.progress) return absl::OkStatus();
-  auto done = std::make_shared<int64_t>(0);
-  for (TensorToWrite& tensor : tensors) {
-    if (tensor.alias_of >= 0) continue;
-    // Pieces that are small enough for a bar to move.
-    tensor.produce = [source = tensor, done, total = saved.bytes,
-                      report = options.progress](TensorSink sink) {
-      return ProduceBytes(source, [&](absl::string_view bytes) {
-        do {
-          const absl::string_view piece = bytes.substr(0, kProgressBytes);
-          bytes.remove_prefix(piece.size());
-          if (absl::Status s = sink(piece); !s.ok()) return s;
-          *done += static_cast<int64_t>(piece.size());
-          report(*done, total);
-        } while (!bytes.empty());
-        return absl::OkStatus();
-      });
-    };
-    tensor.data = nullptr;
-  }
-  return absl::OkStatus();
+  auto monitor = std::make_shared<SaveMonitor>(saved.bytes, options.progress);
+  if (watches) monitor->Watch(tensors);
+  return monitor;
 }
 
 // The tensors of one shard; aliases count from its first one.
@@ -223,8 +206,11 @@ class FolderSave {
 
  private:
   absl::Status CheckNames(const ShardPlan& plan);
+  absl::StatusOr<int> WritersOf(
+      const ShardPlan& plan, const std::vector<TensorToWrite>& tensors) const;
   absl::Status WriteFiles(FolderUpdate& update, const ShardPlan& plan,
-                          const std::vector<TensorToWrite>& tensors);
+                          const std::vector<TensorToWrite>& tensors,
+                          int writers, SaveMonitor& monitor);
   absl::Status WriteText(FolderUpdate& update, const std::string& name,
                          absl::string_view content);
   absl::Status RemoveStale(FolderUpdate& update);
@@ -254,12 +240,16 @@ absl::StatusOr<SavedCheckpoint> FolderSave::Save(
   const absl::StatusOr<ShardPlan> plan = PlanShards(
       absl::MakeConstSpan(tensors), options_.max_shard_bytes, weights_name_);
   if (!plan.ok()) return plan.status();
-  status = CountAndReport(options_, tensors, saved_);
-  if (status.ok()) status = CheckNames(*plan);
+  const absl::StatusOr<int> writers = WritersOf(*plan, tensors);
+  if (!writers.ok()) return writers.status();
+  const absl::StatusOr<std::shared_ptr<SaveMonitor>> monitor = CountAndWatch(
+      options_, *writers > 1 || options_.progress, tensors, saved_);
+  if (!monitor.ok()) return monitor.status();
+  status = CheckNames(*plan);
   if (!status.ok()) return status;
   absl::StatusOr<FolderUpdate> update = FolderUpdate::Begin(folder_);
   if (!update.ok()) return update.status();
-  status = WriteFiles(*update, *plan, tensors);
+  status = WriteFiles(*update, *plan, tensors, *writers, **monitor);
   if (status.ok() && options_.remove_stale) status = RemoveStale(*update);
   if (status.ok()) status = update->Commit();
   if (!status.ok()) return status;
@@ -287,24 +277,46 @@ absl::Status FolderSave::CheckNames(const ShardPlan& plan) {
   return absl::OkStatus();
 }
 
+// Shards that are written at a time. A caller's writer is called by one thread.
+absl::StatusOr<int> FolderSave::WritersOf(
+    const ShardPlan& plan, const std::vector<TensorToWrite>& tensors) const {
+  if (plan.shards.size() < 2 || options_.write_file) return 1;
+  int64_t total = 0;
+  for (const TensorToWrite& tensor : tensors) {
+    const absl::StatusOr<int64_t> bytes = CheckedBytes(tensor);
+    if (!bytes.ok()) return bytes.status();
+    total += *bytes;
+  }
+  return WritersFor(options_.num_writers, total, tensors);
+}
+
 absl::Status FolderSave::WriteFiles(FolderUpdate& update, const ShardPlan& plan,
-                                    const std::vector<TensorToWrite>& tensors) {
+                                    const std::vector<TensorToWrite>& tensors,
+                                    int writers, SaveMonitor& monitor) {
   const SafetensorsMetadata metadata = MetadataOf(options_);
   // A wrong name is to be known before the first gigabyte is written.
   for (const std::string& name : saved_.files) {
     const absl::StatusOr<std::string> path = update.NewFile(name);
     if (!path.ok()) return path.status();
   }
+  std::vector<std::string> paths;
   for (const Shard& shard : plan.shards) {
-    const absl::StatusOr<std::string> path = update.NewFile(shard.file_name);
+    absl::StatusOr<std::string> path = update.NewFile(shard.file_name);
     if (!path.ok()) return path.status();
-    const std::vector<TensorToWrite> chosen = TensorsOf(shard, tensors);
-    const absl::Status status = options_.write_file
-                                    ? WriteByCaller(options_, *path, chosen)
-                                    : format_.write(*path, chosen, metadata);
-    if (!status.ok()) return InFolder(status, *path, shard.file_name);
+    paths.push_back(*std::move(path));
   }
-  absl::Status status;
+  absl::Status status =
+      WriteShards(paths.size(), writers, monitor, [&](size_t i) {
+        const std::vector<TensorToWrite> chosen =
+            TensorsOf(plan.shards[i], tensors);
+        const absl::Status written =
+            options_.write_file ? WriteByCaller(options_, paths[i], chosen)
+                                : format_.write(paths[i], chosen, metadata);
+        return written.ok()
+                   ? written
+                   : InFolder(written, paths[i], plan.shards[i].file_name);
+      });
+  if (!status.ok()) return status;
   if (plan.index.has_value()) {
     status = WriteText(update, index_name_, plan.index->Serialize());
   }
@@ -374,10 +386,11 @@ absl::StatusOr<SavedCheckpoint> SaveCheckpointFile(
   SavedCheckpoint saved;
   absl::Status status;
   if (!(*format)->keeps_aliases) status = DropAliases(tensors, saved);
-  if (status.ok()) status = CountAndReport(options, tensors, saved);
-  if (status.ok()) {
-    status = (*format)->write(path, tensors, MetadataOf(options));
-  }
+  if (!status.ok()) return status;
+  const auto monitor =
+      CountAndWatch(options, options.progress != nullptr, tensors, saved);
+  if (!monitor.ok()) return monitor.status();
+  status = (*format)->write(path, tensors, MetadataOf(options));
   if (!status.ok()) return status;
   saved.files.push_back(std::filesystem::path(path).filename().string());
   return saved;

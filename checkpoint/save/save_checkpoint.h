@@ -45,7 +45,13 @@ struct SaveCheckpointOptions {
                              absl::Span<const TensorToWrite> tensors)>
       write_file = {};
 
-  // Told now and then how many bytes of tensors have been written.
+  // Shards that are written at a time, by as many threads; then several ask
+  // TensorToWrite::produce at a time. 0: as many as suit where all bytes lie in
+  // memory, and one where any are produced.
+  int num_writers = 0;
+
+  // Told now and then how many bytes of tensors have been written, by one
+  // thread at a time.
   std::function<void(int64_t done_bytes, int64_t total_bytes)> progress = {};
 };
 
@@ -85,7 +91,8 @@ struct SavedCheckpoint {
 //   kUnavailable      another save into the folder is running
 //   kResourceExhausted  the disk is full; nothing has changed
 //   as FolderUpdate, and whatever TensorToWrite::produce returned
-// Cost: as much of the disk as the new files, beside the old ones.
+// Cost: as much of the disk as the new files, beside the old ones. What is
+//     written does not depend on the number of writers.
 // Threads: any number, of different folders.
 // Matches: transformers 4.34 modeling_utils.py `save_pretrained` in names,
 //     shards and index.

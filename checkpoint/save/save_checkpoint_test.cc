@@ -340,6 +340,41 @@ TEST(SaveCheckpointTest, NamesTheFileThatDoesNotFitAndChangesNothing) {
   EXPECT_THAT(Leftovers(folder), IsEmpty());
 }
 
+// Any number of writers gives the same files; a disk that is full ends them
+// all.
+TEST(SaveCheckpointTest, SeveralWritersWriteTheSame) {
+  for (const std::string format : {"safetensors", "torch", "torch_legacy"}) {
+    const std::string one = MakeMemoryFolder() + "/one";
+    const std::string many = MakeMemoryFolder() + "/many";
+    SaveCheckpointOptions options = {.format = format, .max_shard_bytes = 1024};
+    ASSERT_THAT(SaveCheckpoint(one, FiveTensors(), options), IsOk());
+    options.num_writers = 4;
+    ASSERT_THAT(SaveCheckpoint(many, FiveTensors(), options), IsOk());
+    EXPECT_EQ(Content(many), Content(one));
+  }
+}
+
+TEST(SaveCheckpointTest, SeveralWritersEndTogetherWhereOneFails) {
+  const std::string folder = MakeMemoryFolder() + "/model";
+  ASSERT_THAT(SaveCheckpoint(folder, FiveTensors()), IsOk());
+  const Files before = Content(folder);
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit limit_before{};
+  getrlimit(RLIMIT_FSIZE, &limit_before);
+  const rlimit small{.rlim_cur = 1000, .rlim_max = limit_before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const absl::Status status =
+      SaveCheckpoint(folder, FiveTensors(10),
+                     {.max_shard_bytes = 1024, .num_writers = 4})
+          .status();
+  setrlimit(RLIMIT_FSIZE, &limit_before);
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted,
+                               AllOf(HasSubstr(folder + "/model-0000"),
+                                     Not(HasSubstr("saving")))));
+  EXPECT_EQ(Content(folder), before);
+  EXPECT_THAT(Leftovers(folder), IsEmpty());
+}
+
 TEST(SaveCheckpointTest, TellsHowFarItIs) {
   for (const std::string format : {"safetensors", "torch", "torch_legacy"}) {
     std::vector<TensorToWrite> tensors = FiveTensors();

@@ -106,6 +106,9 @@ class TorchCheckpoint : public Checkpoint {
   absl::Status ReadSlice(const TensorInfo& tensor,
                          absl::Span<const SliceRange> slice,
                          absl::Span<char> destination) const override;
+  int FileDescriptor(int file) const override {
+    return files_.FileDescriptor(file);
+  }
   absl::Status CheckFilesUnchanged() const override;
 
   // Indexed by TensorInfo::storage.

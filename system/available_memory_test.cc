@@ -1,13 +1,12 @@
-#include "checkpoint/loading/available_memory.h"
+#include "system/available_memory.h"
 
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <limits>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "checkpoint/safetensors_testutil.h"
 #include "gtest/gtest.h"
 
 namespace pretrained {
@@ -17,14 +16,16 @@ namespace {
 class Root {
  public:
   explicit Root(const std::string& name)
-      : path_(checkpoint_testing::MakeTestFolder(name)) {}
+      : path_(absl::StrCat(testing::TempDir(), "/", name)) {
+    std::filesystem::remove_all(path_);
+  }
 
   void Write(const std::string& file, const std::string& content) const {
     const std::filesystem::path path = absl::StrCat(path_, file);
     std::filesystem::create_directories(path.parent_path());
     std::ofstream(path) << content;
   }
-  int64_t available() const { return AvailableMemory(path_); }
+  std::optional<int64_t> available() const { return AvailableMemory(path_); }
 
  private:
   const std::string path_;
@@ -56,20 +57,34 @@ TEST(AvailableMemoryTest, IsWhatTheTightestControlGroupLeaves) {
   EXPECT_EQ(root.available(), 0);
 }
 
+// Within a container its group is the mount point.
+TEST(AvailableMemoryTest, KeepsTheLimitAtTheMountPoint) {
+  const Root root("container");
+  root.Write("/proc/meminfo", kMeminfo);
+  root.Write("/proc/self/cgroup", "0::/not/seen/here\n");
+  root.Write("/sys/fs/cgroup/memory.max", "2000000\n");
+  root.Write("/sys/fs/cgroup/memory.current", "500000\n");
+  EXPECT_EQ(root.available(), 1500000);
+}
+
 TEST(AvailableMemoryTest, KnowsControlGroupsOfVersionOne) {
   const Root root("version1");
   root.Write("/proc/meminfo", kMeminfo);
-  root.Write("/proc/self/cgroup", "5:cpu,cpuacct:/a\n4:memory:/a\n");
+  root.Write("/proc/self/cgroup", "5:cpu,cpuacct:/a\n4:hugetlb,memory:/a\n");
   const std::string folder = "/sys/fs/cgroup/memory/a/memory.";
   root.Write(folder + "limit_in_bytes", "7000\n");
   root.Write(folder + "usage_in_bytes", "2000\n");
   EXPECT_EQ(root.available(), 5000);
+  root.Write(folder + "stat", "inactive_file 9\ntotal_inactive_file 1000\n");
+  EXPECT_EQ(root.available(), 6000);
+  root.Write(folder + "usage_in_bytes", "9000\n");
+  EXPECT_EQ(root.available(), 0);
   root.Write(folder + "limit_in_bytes", "9223372036854771712\n");  // None.
   EXPECT_EQ(root.available(), 9000 * 1024);
 }
 
-TEST(AvailableMemoryTest, WhereNothingIsToldThereIsNoLimit) {
-  EXPECT_EQ(Root("nothing").available(), std::numeric_limits<int64_t>::max());
+TEST(AvailableMemoryTest, WhereNothingIsToldThereIsNoAnswer) {
+  EXPECT_EQ(Root("nothing").available(), std::nullopt);
 }
 
 TEST(AvailableMemoryTest, ThisMachineHasSome) {
