@@ -150,8 +150,7 @@ class RunCommand : public Command {
       if (!status.ok()) return status;
     }
     if (num_tokens_.has_value() || pad_to_multiple_of_.has_value()) {
-      return model.ResizeTokenEmbeddings(num_tokens_.value_or(-1),
-                                         pad_to_multiple_of_);
+      return model.ResizeTokenEmbeddings(num_tokens_, pad_to_multiple_of_);
     }
     return absl::OkStatus();
   }
