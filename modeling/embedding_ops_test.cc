@@ -27,7 +27,7 @@ using ::absl_testing::StatusIs;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr ModuleOptions kOnCpu{.device = at::kCPU};
+const ModuleOptions kOnCpu{.device = at::kCPU};
 
 struct RowsCase {
   int64_t current;

@@ -27,7 +27,7 @@ using ::absl_testing::StatusIs;
 using ::testing::HasSubstr;
 using Side = HeadProjection::Side;
 
-constexpr ModuleOptions kOnCpu{.device = at::kCPU};
+const ModuleOptions kOnCpu{.device = at::kCPU};
 
 std::vector<int64_t> Numbers(const at::Tensor& tensor) {
   const at::Tensor whole = tensor.to(at::kLong).contiguous();

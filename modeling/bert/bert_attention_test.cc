@@ -7,15 +7,20 @@
 #include <vector>
 
 #include "ATen/ATen.h"
+#include "absl/status/status_matchers.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modeling/bert/bert_config.h"
 #include "modeling/bert/bert_testutil.h"
+#include "modeling/head_pruning.h"
+#include "modeling/layers.h"
 #include "modeling/module.h"
 #include "modeling/tensor_testutil.h"
 
 namespace pretrained {
 namespace {
+
+using ::absl_testing::IsOk;
 
 constexpr double kTolerance = 1e-5;
 constexpr double kLowest = -3.4028234663852886e38;

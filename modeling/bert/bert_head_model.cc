@@ -8,7 +8,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "modeling/bert/bert_model.h"
-#include "modeling/token_embeddings.h"
 #include "modeling/weight_init.h"
 
 namespace pretrained {

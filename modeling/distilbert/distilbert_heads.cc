@@ -14,7 +14,6 @@
 #include "modeling/distilbert/distilbert_layout.h"
 #include "modeling/losses.h"
 #include "modeling/named_inputs.h"
-#include "modeling/token_embeddings.h"
 
 namespace pretrained {
 
