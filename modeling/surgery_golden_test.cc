@@ -182,7 +182,9 @@ void ExpectResizedAs(PretrainedModel& model, const std::string& file,
     EXPECT_EQ(got.sizes(), tensor.sizes());
     EXPECT_TRUE(at::equal(got.narrow(0, 0, common),
                           tensor.narrow(0, 0, common)));
-    if (tensor.dim() == 1) EXPECT_TRUE(at::equal(got, tensor));
+    if (tensor.dim() == 1) {
+      EXPECT_TRUE(at::equal(got, tensor));
+    }
   }
   const NamedTensors want = ReadGolden(file, "out.");
   const NamedTensors got = Outputs(model, ReadGolden(file, "in."));
@@ -212,8 +214,9 @@ TEST_P(ResizedByThePeerTest, IsWhatItMade) {
     const at::Tensor before = module->parameter("weight");
     const Json& kwargs = golden["kwargs"];
     std::optional<int64_t> tokens, multiple;
-    if (kwargs.contains("new_num_tokens"))
+    if (kwargs.contains("new_num_tokens")) {
       tokens = kwargs["new_num_tokens"].get<int64_t>();
+    }
     if (kwargs.contains("pad_to_multiple_of")) {
       multiple = kwargs["pad_to_multiple_of"].get<int64_t>();
     }
