@@ -160,17 +160,14 @@ TEST(DistilBertModelTest, ResizedPositionsTakeLongerTexts) {
 
 TEST(DistilBertModelTest, SinesGoOnWhereTheyEnded) {
   PretrainedConfig config(DistilBertConfigClass());
-  for (const auto& [name, value] :
-       nlohmann::ordered_json({{"dim", 16},
-                               {"n_heads", 2},
-                               {"n_layers", 1},
-                               {"hidden_dim", 8},
-                               {"vocab_size", 9},
-                               {"max_position_embeddings", 12},
-                               {"sinusoidal_pos_embds", true}})
-           .items()) {
-    config.Set(name, value);
-  }
+  const nlohmann::ordered_json attributes = {{"dim", 16},
+                                             {"n_heads", 2},
+                                             {"n_layers", 1},
+                                             {"hidden_dim", 8},
+                                             {"vocab_size", 9},
+                                             {"max_position_embeddings", 12},
+                                             {"sinusoidal_pos_embds", true}};
+  for (const auto& [name, value] : attributes.items()) config.Set(name, value);
   auto model = DistilBertModel::FromConfig(config, {.seed = 1});
   ASSERT_THAT(model, IsOk());
   ASSERT_THAT((*model)->ResizePositionEmbeddings(20), IsOk());
