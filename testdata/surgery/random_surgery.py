@@ -207,7 +207,9 @@ def check_weights(case, peer):
     if set(stored) - set(state):
         return f"only stored: {sorted(set(stored) - set(state))}"
     is_tied = peer.config.tie_word_embeddings
-    vocabulary = [name for name, tensor in before.items() if state[name].shape[:1] == (case.new,) != tensor.shape[:1]]
+    ends = [module for module in (peer.get_input_embeddings(), peer.get_output_embeddings()) if module is not None]
+    resized = {parameter for module in ends for parameter in module.parameters()} if case.new != case.old else set()
+    vocabulary = {name for name, parameter in peer.named_parameters(remove_duplicate=False) if parameter in resized}
     for name, tensor in stored.items():
         want = state[name]
         if name in vocabulary:
