@@ -59,6 +59,16 @@ bool ReadPrunedHeads(const nlohmann::ordered_json& pruned, int64_t num_layers,
   return true;
 }
 
+bool AreWholeGroups(const std::set<int64_t>& heads, int64_t group_size) {
+  return absl::c_all_of(heads, [&](int64_t head) {
+    const int64_t first = head / group_size * group_size;
+    for (int64_t other = first; other < first + group_size; ++other) {
+      if (!heads.contains(other)) return false;
+    }
+    return true;
+  });
+}
+
 }  // namespace
 
 void ConfigReader::Size(absl::string_view name, int64_t& field,
@@ -104,11 +114,19 @@ void ConfigReader::OptionalInt(absl::string_view name,
 }
 
 void ConfigReader::PrunedHeads(int64_t num_layers, int64_t num_heads,
-                               std::map<int64_t, std::set<int64_t>>& field) {
+                               std::map<int64_t, std::set<int64_t>>& field,
+                               int64_t group_size) {
   std::map<int64_t, std::set<int64_t>> found;
   if (ReadPrunedHeads(config_.Get("pruned_heads"), num_layers, num_heads,
                       found)) {
-    field = std::move(found);
+    Require(absl::c_all_of(found,
+                           [&](const auto& lost) {
+                             return AreWholeGroups(lost.second, group_size);
+                           }),
+            "pruned_heads",
+            absl::StrCat("heads that share a key and value, ", group_size,
+                         " in a row, are expected together"));
+    if (ok()) field = std::move(found);
     return;
   }
   Require(

@@ -40,9 +40,11 @@ class ConfigReader {
   void OptionalInt(absl::string_view name, std::optional<int64_t>& field);
 
   // "pruned_heads", {"0": [1, 3], "2": [0]}: layers to the heads that they
-  // lost, numbered as before. Each layer must keep a head.
+  // lost, numbered as before. Each layer must keep a head; heads that share a
+  // key and value, `group_size` in a row, go together.
   void PrunedHeads(int64_t num_layers, int64_t num_heads,
-                   std::map<int64_t, std::set<int64_t>>& field);
+                   std::map<int64_t, std::set<int64_t>>& field,
+                   int64_t group_size = 1);
 
   // Adds an error of the caller's about `name` unless `holds`.
   void Require(bool holds, absl::string_view name, absl::string_view expected);

@@ -166,6 +166,20 @@ TEST(ConfigReaderTest, ReadsPrunedHeads) {
   EXPECT_EQ(heads, (std::map<int64_t, std::set<int64_t>>{{0, {1, 3}}}));
 }
 
+TEST(ConfigReaderTest, PrunedHeadsThatShareAKeyAreThereTogether) {
+  const PretrainedConfig config = *PretrainedConfig::FromJsonString(
+      R"({"pruned_heads": {"0": [2, 3], "1": [0, 1, 3]}})", "config.json");
+  std::map<int64_t, std::set<int64_t>> heads;
+  ConfigReader single(config);
+  single.PrunedHeads(2, 4, heads);
+  EXPECT_THAT(single.status(), IsOk());
+  ConfigReader pairs(config);
+  pairs.PrunedHeads(2, 4, heads, /*group_size=*/2);
+  EXPECT_THAT(pairs.status(),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("share a key and value, 2 in a row")));
+}
+
 TEST(ConfigReaderTest, PrunedHeadsAreThoseOfTheModelAndNotAllOfALayer) {
   for (const char* bad :
        {"[]", R"({"3": [0]})", R"({"-1": [0]})", R"({"x": [0]})", R"({"0": 1})",

@@ -6,6 +6,7 @@
 
 #include "ATen/ops/aminmax.h"
 #include "absl/algorithm/container.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -140,6 +141,15 @@ absl::Status CheckIdsOrEmbeds(const at::Tensor& ids, const at::Tensor& embeds,
 absl::Status CheckCache(const KeyValueCache& cache, int64_t num_layers,
                         size_t min_tensors, size_t max_tensors, int64_t batch,
                         int64_t num_heads, int64_t head_size) {
+  return CheckCache(
+      cache, num_layers, min_tensors, max_tensors, batch,
+      [num_heads](int64_t) { return num_heads; }, head_size);
+}
+
+absl::Status CheckCache(const KeyValueCache& cache, int64_t num_layers,
+                        size_t min_tensors, size_t max_tensors, int64_t batch,
+                        absl::FunctionRef<int64_t(int64_t)> num_heads,
+                        int64_t head_size) {
   if (cache.empty()) return absl::OkStatus();
   if (static_cast<int64_t>(cache.size()) != num_layers) {
     return absl::InvalidArgumentError(
@@ -148,6 +158,7 @@ absl::Status CheckCache(const KeyValueCache& cache, int64_t num_layers,
   }
   for (size_t i = 0; i < cache.size(); ++i) {
     const LayerCache& layer = cache[i];
+    const int64_t heads = num_heads(static_cast<int64_t>(i));
     if (layer.size() < min_tensors || layer.size() > max_tensors) {
       return absl::InvalidArgumentError(
           absl::StrCat("past_key_values.", i, ": holds ", layer.size(),
@@ -162,14 +173,13 @@ absl::Status CheckCache(const KeyValueCache& cache, int64_t num_layers,
         return absl::InvalidArgumentError(absl::StrCat(name, ": is not given"));
       }
       if (tensor.dim() != 4 || tensor.size(0) != batch ||
-          (num_heads >= 0 && tensor.size(1) != num_heads) ||
+          (heads >= 0 && tensor.size(1) != heads) ||
           tensor.size(3) != head_size ||
           (n < 2 && tensor.size(2) != CachedLength(cache))) {
-        return BadShape(
-            name, tensor,
-            absl::StrCat("[", batch, ", ",
-                         num_heads < 0 ? "heads" : absl::StrCat(num_heads),
-                         ", tokens, ", head_size, "] is expected"));
+        return BadShape(name, tensor,
+                        absl::StrCat("[", batch, ", ",
+                                     heads < 0 ? "heads" : absl::StrCat(heads),
+                                     ", tokens, ", head_size, "] is expected"));
       }
     }
   }

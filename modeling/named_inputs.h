@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ATen/core/Tensor.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "modeling/model_output.h"
@@ -68,7 +69,13 @@ absl::Status CheckIdsOrEmbeds(const at::Tensor& ids, const at::Tensor& embeds,
 // Where a cache is given, it must have `num_layers` layers of `min_tensors` to
 // `max_tensors` tensors each, all [batch, heads, tokens, head_size], and the
 // first two of each layer must hold the same number of tokens.
-//   num_heads  -1 where it differs from layer to layer (pruned heads)
+//   num_heads  of each layer; -1 where that is not checked here
+absl::Status CheckCache(const KeyValueCache& cache, int64_t num_layers,
+                        size_t min_tensors, size_t max_tensors, int64_t batch,
+                        absl::FunctionRef<int64_t(int64_t layer)> num_heads,
+                        int64_t head_size);
+
+// For layers that all have `num_heads`.
 absl::Status CheckCache(const KeyValueCache& cache, int64_t num_layers,
                         size_t min_tensors, size_t max_tensors, int64_t batch,
                         int64_t num_heads, int64_t head_size);

@@ -1,7 +1,6 @@
 #include "modeling/pretrained_model.h"
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,7 +34,6 @@
 #include "modeling/state_dict.h"
 #include "modeling/tensor_bridge.h"
 #include "modeling/tensor_conversion.h"
-#include "modeling/token_embeddings.h"
 #include "nlohmann/json.hpp"
 
 namespace pretrained {
@@ -113,25 +111,6 @@ absl::Status PretrainedModel::InitWeights(std::optional<uint64_t> seed) {
     });
     return absl::OkStatus();
   });
-}
-
-absl::Status PretrainedModel::PruneHeads(
-    const std::map<int64_t, std::vector<int64_t>>& heads) {
-  return absl::UnimplementedError(
-      absl::StrCat(class_name(), " does not prune heads"));
-}
-
-absl::Status PretrainedModel::ResizeTokenEmbeddings(
-    int64_t num_tokens, std::optional<int64_t> pad_to_multiple_of) {
-  const std::string name = JoinPath(InputEmbeddingsPath(), "weight");
-  absl::StatusOr<int64_t> rows = ResizeEmbeddingRows(
-      *this, name, num_tokens, pad_to_multiple_of,
-      [&](const Module& owner, const at::Tensor& tensor) {
-        InitializeTensor({.name = name, .owner = owner, .tensor = tensor});
-      });
-  if (!rows.ok()) return rows.status();
-  config_.Set("vocab_size", *rows);
-  return absl::OkStatus();
 }
 
 absl::StatusOr<NamedTensors> PretrainedModel::PrepareInputsForGeneration(

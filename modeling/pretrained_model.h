@@ -17,6 +17,7 @@
 #include "c10/core/Device.h"
 #include "c10/core/ScalarType.h"
 #include "checkpoint/save/save_checkpoint.h"
+#include "modeling/attention_heads.h"
 #include "modeling/generation_config.h"
 #include "modeling/generation_step.h"
 #include "modeling/model_layout.h"
@@ -40,6 +41,9 @@ struct TensorToInitialize {
   at::Tensor tensor;
   // Where random numbers come from; LibTorch's default one when absent.
   std::optional<at::Generator> generator;
+  // Whether `tensor` is rows (or columns) that go behind those that a matrix
+  // has, on its device. No padding row is among them.
+  bool is_new_rows = false;
 };
 
 // A model of any class: a Module with its config, called by argument names.
@@ -165,23 +169,68 @@ class PretrainedModel : public Module {
   // Matches: transformers 4.34 modeling_utils.py `init_weights`.
   absl::Status InitWeights(std::optional<uint64_t> seed = std::nullopt);
 
-  // Drops attention heads, by layer, for good. kUnimplemented for a family
-  // without it.
-  virtual absl::Status PruneHeads(
-      const std::map<int64_t, std::vector<int64_t>>& heads);
+  // Drops attention heads, by layer, for good: {0: {1, 3}}. Heads keep the
+  // numbers that they had at first, and naming one that is gone has no effect.
+  // The config's pruned_heads follows, so that what is saved is loaded as it
+  // is. A head model prunes the model below it.
+  //   kInvalidArgument     a layer or head that there is not, all heads of a
+  //                        layer, a part of the heads that share a key
+  //   kFailedPrecondition  weights that are not here (offloaded)
+  //   kUnimplemented       a family without it
+  // Nothing changes where there is an error.
+  // Matches: transformers 4.34 modeling_utils.py `prune_heads`.
+  // Differs: 4.34 raises for T5Model and T5ForConditionalGeneration, for what
+  //     it saved of a T5EncoderModel, and for LLaMA, Mistral, OPT, BLOOM and
+  //     GPT-NeoX.
+  absl::Status PruneHeads(const std::map<int64_t, std::vector<int64_t>>& heads);
 
-  // Makes the input embeddings `num_tokens` rows long, rounded up to a multiple
-  // of `pad_to_multiple_of` where that is given: rows are kept, further ones
-  // drawn. `num_tokens` < 0 keeps the number. The config's vocab_size follows.
-  virtual absl::Status ResizeTokenEmbeddings(
-      int64_t num_tokens,
+  // Makes the input embeddings `num_tokens` rows long (as long as they are for
+  // nullopt), rounded up to a multiple of `pad_to_multiple_of` where that is
+  // given: rows are kept bit for bit, further ones drawn as the family draws
+  // new ones. The matrix that makes scores of tokens, its bias, and the
+  // config's vocab_size follow; what is tied stays tied. With nothing given
+  // nothing happens.
+  //   kInvalidArgument     no tokens, or fewer; a multiple below one
+  //   kFailedPrecondition  weights that are not here (offloaded)
+  // Nothing changes where there is an error.
+  // Matches: transformers 4.34 modeling_utils.py `resize_token_embeddings`.
+  // Differs: requires_grad and the padding row, which gets no gradient, stay as
+  //     they were. A bias with two names (BERT's cls.predictions.bias and its
+  //     decoder's) stays one where the matrix is not tied, too.
+  absl::Status ResizeTokenEmbeddings(
+      std::optional<int64_t> num_tokens,
       std::optional<int64_t> pad_to_multiple_of = std::nullopt);
+
+  // Makes the table of positions `num_positions` rows long, likewise; the
+  // config's max_position_embeddings follows. kUnimplemented for a class whose
+  // PositionEmbeddingsPath() is empty.
+  // Matches: transformers 4.34 `resize_position_embeddings`.
+  absl::Status ResizePositionEmbeddings(int64_t num_positions);
+
+  // The module that embeds tokens; that which makes scores of them, and that of
+  // positions, or null. They live as long as the model.
+  Module* get_input_embeddings();
+  Module* get_output_embeddings();
+  Module* get_position_embeddings();
+
+  // Puts `weight` in the place of the input embeddings'; what is tied to it
+  // stays tied. Dtype and device may be others, the shape not.
+  // Differs: in 4.34 another module takes the place, and ties are loose until
+  //     tie_weights().
+  absl::Status set_input_embeddings(at::Tensor weight);
+
+  // The same for the matrix that makes scores of tokens; `bias` for one that
+  // has a bias, undefined to leave it. kFailedPrecondition where the matrix is
+  // the input embeddings', or the class has none.
+  absl::Status set_output_embeddings(at::Tensor weight, at::Tensor bias = {});
 
   // The path of the module that embeds tokens, "embeddings.word_embeddings",
   // and of the one that turns states into logits over the vocabulary,
   // "lm_head"; empty where there is none.
   virtual std::string InputEmbeddingsPath() const = 0;
   virtual std::string OutputEmbeddingsPath() const { return ""; }
+  // Of the table of positions, for a class that can resize it.
+  virtual std::string PositionEmbeddingsPath() const { return ""; }
 
   // Of the first floating parameter; of the last one where none is floating;
   // then of the buffers likewise. float32 where there is neither.
@@ -235,7 +284,27 @@ class PretrainedModel : public Module {
  protected:
   PretrainedConfig& mutable_config() { return config_; }
 
+  // The heads that PruneHeads() may take; none for a class without, and for one
+  // that holds such a model.
+  virtual std::optional<AttentionHeads> attention_heads() const {
+    return std::nullopt;
+  }
+
+  // Surgery told the config something new: a family puts it in its checked
+  // config, and where else it is known.
+  virtual void TakePrunedHeads(const PrunedHeads& pruned) {}
+  virtual void TakeVocabSize(int64_t vocab_size) {}
+  virtual void TakeNumPositions(int64_t num_positions) {}
+
  private:
+  // Whether weights may be replaced by others of another size: the one place
+  // that says so. `doing` begins the message: "pruning heads".
+  absl::Status CheckSurgery(absl::string_view doing);
+  // This one and those that it holds, with their paths.
+  std::vector<std::pair<std::string, PretrainedModel*>> ModelsBelow();
+  // What new rows of the matrix `name` start with.
+  void DrawRowsOf(const Module& owner, absl::string_view name,
+                  const at::Tensor& rows) const;
   PretrainedConfig config_;
   ModelLayout layout_;
   std::optional<GenerationConfig> generation_config_;

@@ -11,6 +11,7 @@
 #include "absl/status/status_matchers.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modeling/layers.h"
@@ -133,6 +134,40 @@ TEST(PretrainedModelTest, ResizingFollowsInTiedTensorsAndTheConfig) {
     EXPECT_TRUE(at::equal(slot.tensor.narrow(0, 10, 3), at::full({3, 4}, 7.0)));
   }
   EXPECT_EQ(model->num_parameters(), 13 * 4 + 10) << "no longer tied";
+}
+
+TEST(PretrainedModelTest, HooksAndRequiresGradSurviveResizing) {
+  class Counting : public ModuleHook {
+   public:
+    explicit Counting(int& calls) : calls_(calls) {}
+    void PreForward(Module&, absl::Span<at::Tensor* const>) override {
+      ++calls_;
+    }
+
+   private:
+    int& calls_;
+  };
+  const auto model = MakeModel({.device = at::kCPU, .dtype = at::kBFloat16});
+  int calls = 0;
+  model->get_input_embeddings()->AddHook(std::make_shared<Counting>(calls));
+  at::Tensor(model->get_input_embeddings()->parameter("weight"))
+      .set_requires_grad(false);
+  ASSERT_THAT(model->ResizeTokenEmbeddings(13, 8), IsOk());
+  const at::Tensor& weight = model->get_input_embeddings()->parameter("weight");
+  EXPECT_EQ(weight.size(0), 16);
+  EXPECT_EQ(weight.scalar_type(), at::kBFloat16);
+  EXPECT_FALSE(weight.requires_grad());
+  ASSERT_THAT(model->Call({{"input_ids", at::full({1, 2}, 15, at::kLong)}}, {}),
+              IsOk());
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(PretrainedModelTest, AFamilyWithoutPositionsSaysSo) {
+  EXPECT_EQ(MakeModel()->get_position_embeddings(), nullptr);
+  EXPECT_EQ(MakeModel()->get_output_embeddings(), nullptr);
+  EXPECT_THAT(MakeModel()->ResizePositionEmbeddings(5),
+              StatusIs(absl::StatusCode::kUnimplemented,
+                       HasSubstr("TinyModel does not resize position")));
 }
 
 TEST(PretrainedModelTest, AFamilyWithoutPruningSaysSo) {

@@ -22,7 +22,8 @@ void InitializeNormal(const TensorToInitialize& target,
   } else {
     tensor.normal_(0.0, standard_deviation, target.generator);
     const auto* embedding = dynamic_cast<const Embedding*>(&owner);
-    if (embedding != nullptr && embedding->padding_idx().has_value() &&
+    if (embedding != nullptr && !target.is_new_rows &&
+        embedding->padding_idx().has_value() &&
         *embedding->padding_idx() < tensor.size(0)) {
       tensor.select(0, *embedding->padding_idx()).zero_();
     }

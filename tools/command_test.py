@@ -33,6 +33,8 @@ class Help(CommandTest):
                "estimate": ["--sequence_length", "--batch_size", "--no_split", "--json"],
                "run": [*shared, "--inputs", "--outputs", "--output_hidden_states", "--output_attentions", "--prune_heads",
                        "--resize_token_embeddings", "--pad_to_multiple_of", "--flops", "--memory"],
+               "prune": [*shared, "--heads", "--max_shard_size"],
+               "resize": [*shared, "--tokens", "--pad_to_multiple_of", "--seed", "--max_shard_size"],
                "generate": [*shared, "--inputs", "--outputs", "--seed", "--max_new_tokens", "--num_beams", "--do_sample",
                             "--pad_token_id", "--eos_token_id", "--length_penalty", "--early_stopping", "--use_cache"]}
         for command, flags in own.items():
@@ -60,7 +62,8 @@ class Usage(CommandTest):
     def test_what_is_not_there_is_status_1_and_named(self):
         for command in COMMANDS:
             files = ("--inputs=i", "--outputs=o")
-            flags = {"run": files, "generate": files, "convert": (self.folder / "d",), "diff": (BASE,)}.get(command, ())
+            flags = {"run": files, "generate": files, "convert": (self.folder / "d",), "diff": (BASE,),
+                     "prune": (self.folder / "d", '--heads={"0": [1]}'), "resize": (self.folder / "d", "--tokens=9")}.get(command, ())
             self.fails(1, [f"pretrained {command}: ", "absent/of/all", "no such folder"], command, "absent/of/all", *flags)
             self.fails(1, ["org/name", "Hub id", "download it first"], command, "org/name", *flags)
 

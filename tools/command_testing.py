@@ -17,7 +17,7 @@ FORMATS = pathlib.Path("testdata/formats").resolve()
 MODELS = pathlib.Path("testdata/models").resolve()
 GENERATION = pathlib.Path("testdata/generation").resolve()
 TREES = pathlib.Path("testdata/device_map/trees").resolve()
-COMMANDS = ("inspect", "info", "plan", "estimate", "load", "run", "generate", "convert", "diff", "scan")
+COMMANDS = ("inspect", "info", "plan", "estimate", "load", "run", "generate", "prune", "resize", "convert", "diff", "scan")
 TOLERANCE = 1e-5
 
 

@@ -44,8 +44,9 @@ void LoadFlags::Configure(CLI::App& app) {
   app.add_option("--class", class_name_,
                  "Model class; the config's architectures decide without");
   app.add_option("--dtype", dtype_,
-                 "Of the weights: auto, float32 (default), float16, bfloat16, "
-                 "float64")
+                 absl::StrCat("Of the weights: auto, float32, float16, "
+                              "bfloat16, float64; ",
+                              dtype_.empty() ? "float32" : dtype_, " without"))
       ->check([](const std::string& text) {
         return UsageError(ParseTorchDtype(text).status());
       });

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
@@ -15,6 +16,11 @@ namespace pretrained {
 // SRC and the flags of every command that loads a model.
 class LoadFlags {
  public:
+  LoadFlags() = default;
+  // `default_dtype` is --dtype's where it is not given: "auto", ..
+  explicit LoadFlags(std::string default_dtype)
+      : dtype_(std::move(default_dtype)) {}
+
   void Configure(CLI::App& app);
 
   // Loads SRC as the flags say, with a progress bar.

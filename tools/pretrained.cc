@@ -34,7 +34,9 @@ const std::vector<CommandSummary>& HandedOn() {
   static const auto* const commands = new std::vector<CommandSummary>{
       {"load", pretrained::kLoadSummary},
       {"run", pretrained::kRunSummary},
-      {"generate", pretrained::kGenerateSummary}};
+      {"generate", pretrained::kGenerateSummary},
+      {"prune", pretrained::kPruneSummary},
+      {"resize", pretrained::kResizeSummary}};
   return *commands;
 }
 

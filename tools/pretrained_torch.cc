@@ -11,6 +11,8 @@
 #include "tools/command.h"
 #include "tools/generate_command.h"
 #include "tools/load_command.h"
+#include "tools/prune_command.h"
+#include "tools/resize_command.h"
 #include "tools/run_command.h"
 
 int main(int argc, char** argv) {
@@ -18,6 +20,8 @@ int main(int argc, char** argv) {
   commands.push_back(pretrained::MakeLoadCommand());
   commands.push_back(pretrained::MakeRunCommand());
   commands.push_back(pretrained::MakeGenerateCommand());
+  commands.push_back(pretrained::MakePruneCommand());
+  commands.push_back(pretrained::MakeResizeCommand());
   const int code = pretrained::RunCommands(argc, argv, std::move(commands), {});
   // Outputs are on disk by now. LibTorch's static destructors would unregister
   // every operator, one by one, before the kernel takes the memory anyway.

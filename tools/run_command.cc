@@ -14,7 +14,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -27,6 +26,7 @@
 #include "modeling/tensor_file.h"
 #include "nlohmann/json.hpp"
 #include "tools/command.h"
+#include "tools/heads_flag.h"
 #include "tools/load_flags.h"
 #include "tools/run_report.h"
 #include "tools/text_output.h"
@@ -36,26 +36,6 @@ namespace pretrained {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using HeadsByLayer = std::map<int64_t, std::vector<int64_t>>;
-
-// {"0": [1, 3]}: heads by layer.
-absl::StatusOr<HeadsByLayer> ParseHeads(const std::string& text) {
-  const absl::Status bad = absl::InvalidArgumentError(absl::StrCat(
-      text,
-      " is not a JSON object of layers and heads, such as {\"0\": [1, 3]}"));
-  const Json json = Json::parse(text.begin(), text.end(), nullptr, false);
-  if (!json.is_object()) return bad;
-  HeadsByLayer heads;
-  for (const auto& [key, list] : json.items()) {
-    int64_t layer = 0;
-    if (!absl::SimpleAtoi(key, &layer) || !list.is_array()) return bad;
-    for (const Json& head : list) {
-      if (!head.is_number_integer()) return bad;
-      heads[layer].push_back(head.get<int64_t>());
-    }
-  }
-  return heads;
-}
 
 // What is written: everything but the key/value cache.
 std::vector<std::pair<std::string, at::Tensor>> WithoutCache(
@@ -99,9 +79,7 @@ class RunCommand : public Command {
                  "Also the attention probabilities of each layer");
     app.add_option("--prune_heads", prune_heads_,
                    "JSON {layer: [heads]} of heads to drop first")
-        ->check([](const std::string& text) {
-          return std::string(ParseHeads(text).status().message());
-        });
+        ->check(CheckHeads);
     app.add_option("--resize_token_embeddings", num_tokens_,
                    "Number of tokens to give the embeddings first");
     app.add_option("--pad_to_multiple_of", pad_to_multiple_of_,
@@ -140,14 +118,14 @@ class RunCommand : public Command {
   // Surgery that the flags ask for.
   absl::Status Operate(PretrainedModel& model) const {
     if (!prune_heads_.empty()) {
-      absl::StatusOr<HeadsByLayer> heads = ParseHeads(prune_heads_);
+      absl::StatusOr<std::map<int64_t, std::vector<int64_t>>> heads =
+          ParseHeads(prune_heads_);
       if (!heads.ok()) return heads.status();
       absl::Status status = model.PruneHeads(*heads);
       if (!status.ok()) return status;
     }
     if (num_tokens_.has_value() || pad_to_multiple_of_.has_value()) {
-      return model.ResizeTokenEmbeddings(num_tokens_.value_or(-1),
-                                         pad_to_multiple_of_);
+      return model.ResizeTokenEmbeddings(num_tokens_, pad_to_multiple_of_);
     }
     return absl::OkStatus();
   }

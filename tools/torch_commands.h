@@ -9,6 +9,10 @@ inline constexpr char kLoadSummary[] =
     "Loads a model as from_pretrained does, and reports how";
 inline constexpr char kRunSummary[] =
     "Runs a model once on tensors from a file";
+inline constexpr char kPruneSummary[] =
+    "Writes a model again without some of its attention heads";
+inline constexpr char kResizeSummary[] =
+    "Writes a model again with another number of tokens";
 inline constexpr char kGenerateSummary[] =
     "Continues texts from a file, token by token";
 

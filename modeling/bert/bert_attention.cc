@@ -6,13 +6,11 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "ATen/ATen.h"
 #include "device_map/module_tree.h"
 #include "modeling/attention.h"
 #include "modeling/bert/bert_config.h"
-#include "modeling/head_pruning.h"
 #include "modeling/layers.h"
 #include "modeling/module.h"
 
@@ -134,13 +132,6 @@ BertAttentionResult BertAttention::Forward(
   result.hidden_states =
       output_->Call({result.hidden_states, arguments.hidden_states}).value;
   return result;
-}
-
-void BertAttention::PruneRows(const std::vector<int64_t>& rows) {
-  for (Linear* linear : {&self_->query(), &self_->key(), &self_->value()}) {
-    PruneLinearInPlace(*linear, rows, /*dim=*/0);
-  }
-  PruneLinearInPlace(output_->dense(), rows, /*dim=*/1);
 }
 
 }  // namespace pretrained

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "device_map/module_tree.h"
@@ -123,10 +122,6 @@ class BertAttention
   BertAttention(const ModuleNode& node, const ModuleOptions& options,
                 const BertConfig& config,
                 const std::string& position_embedding_type);
-
-  // Keeps `rows` of the projections of query, key and value, and columns of the
-  // output's.
-  void PruneRows(const std::vector<int64_t>& rows);
 
  protected:
   BertAttentionResult Forward(const BertAttentionArguments& arguments) override;

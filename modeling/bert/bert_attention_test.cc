@@ -7,15 +7,20 @@
 #include <vector>
 
 #include "ATen/ATen.h"
+#include "absl/status/status_matchers.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modeling/bert/bert_config.h"
 #include "modeling/bert/bert_testutil.h"
+#include "modeling/head_pruning.h"
+#include "modeling/layers.h"
 #include "modeling/module.h"
 #include "modeling/tensor_testutil.h"
 
 namespace pretrained {
 namespace {
+
+using ::absl_testing::IsOk;
 
 constexpr double kTolerance = 1e-5;
 constexpr double kLowest = -3.4028234663852886e38;
@@ -159,7 +164,13 @@ TEST(BertAttentionTest, PruningAHeadIsMaskingItForGood) {
   const at::Tensor masked =
       attention->Call({.hidden_states = x, .head_mask = head_mask})
           .hidden_states.detach();
-  attention->PruneRows({0, 1, 2, 3, 8, 9, 10, 11});
+  attention->ForEachModule([](const std::string& path, Module& module) {
+    auto* linear = dynamic_cast<Linear*>(&module);
+    if (linear == nullptr) return;
+    EXPECT_THAT(PruneLinearLayer(*linear, {0, 1, 2, 3, 8, 9, 10, 11},
+                                 path == "output.dense" ? 1 : 0),
+                IsOk());
+  });
   const BertAttentionResult pruned = attention->Call({.hidden_states = x});
   EXPECT_THAT(pruned.hidden_states, IsCloseTo(masked, kTolerance));
   EXPECT_EQ(pruned.probabilities.sizes(), at::IntArrayRef({2, 2, 4, 4}));

@@ -70,7 +70,6 @@ class BertLayer : public CallableModule<BertLayerArguments, BertLayerResult> {
   BertLayer(const ModuleNode& node, const ModuleOptions& options,
             const BertConfig& config);
 
-  BertAttention& attention() { return *attention_; }
   bool has_cross_attention() const { return cross_attention_ != nullptr; }
 
  protected:

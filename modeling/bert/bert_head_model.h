@@ -1,12 +1,8 @@
 #ifndef PRETRAINED_MODELING_BERT_BERT_HEAD_MODEL_H_
 #define PRETRAINED_MODELING_BERT_BERT_HEAD_MODEL_H_
 
-#include <cstdint>
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
@@ -28,19 +24,6 @@ class BertHeadModel : public PretrainedModel {
  public:
   // As BertLikeModel's.
   void InitializeTensor(const TensorToInitialize& target) const override;
-
-  absl::Status PruneHeads(
-      const std::map<int64_t, std::vector<int64_t>>& heads) override;
-
-  // A matrix that makes scores of every token, and its bias, get as many rows:
-  // what is tied stays tied; else further rows of the matrix are drawn, and of
-  // the bias 0.
-  // Matches: transformers 4.34 modeling_utils.py `resize_token_embeddings`.
-  // Differs: "cls.predictions.bias" and the decoder's bias stay one also where
-  //     the matrix is not tied; 4.34 then leaves the former as long as it was.
-  absl::Status ResizeTokenEmbeddings(
-      int64_t num_tokens,
-      std::optional<int64_t> pad_to_multiple_of = std::nullopt) override;
 
   std::string InputEmbeddingsPath() const override {
     return layout().base_model_prefix + ".embeddings.word_embeddings";

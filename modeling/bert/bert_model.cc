@@ -1,7 +1,6 @@
 #include "modeling/bert/bert_model.h"
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -93,7 +92,8 @@ absl::StatusOr<BertEncoderArguments> BertLikeModel::PrepareMasks(
   absl::StatusOr<std::vector<at::Tensor>> head_mask =
       ExpandHeadMask(inputs.head_mask, bert_.num_hidden_layers, type);
   if (!head_mask.ok()) return head_mask.status();
-  arguments.head_mask = *std::move(head_mask);
+  arguments.head_mask =
+      OfHeadsLeft(*head_mask, bert_.pruned_heads, bert_.num_attention_heads);
   return arguments;
 }
 
@@ -141,32 +141,21 @@ absl::StatusOr<ModelOutput> BertLikeModel::Call(const NamedTensors& inputs,
   return output->ToNamed();
 }
 
-absl::Status BertLikeModel::PruneHeads(
-    const std::map<int64_t, std::vector<int64_t>>& heads) {
-  absl::StatusOr<std::map<int64_t, HeadsToPrune>> plan =
-      PlanHeadPruning(heads, bert_.num_hidden_layers, bert_.num_attention_heads,
-                      bert_.head_size(), bert_.pruned_heads);
-  if (!plan.ok()) return plan.status();
-  absl::Status status = CatchTorch("pruning heads", [&]() -> absl::Status {
-    for (const auto& [layer, prune] : *plan) {
-      encoder_->layer(layer).attention().PruneRows(prune.rows);
-      bert_.pruned_heads[layer].insert(prune.heads.begin(), prune.heads.end());
-    }
-    return absl::OkStatus();
-  });
-  mutable_config().Set("pruned_heads", PrunedHeadsJson(bert_.pruned_heads));
-  return status;
-}
-
-absl::Status BertLikeModel::ResizeTokenEmbeddings(
-    int64_t num_tokens, std::optional<int64_t> pad_to_multiple_of) {
-  absl::Status status =
-      PretrainedModel::ResizeTokenEmbeddings(num_tokens, pad_to_multiple_of);
-  if (!status.ok()) return status;
-  absl::StatusOr<int64_t> rows = config().GetInt("vocab_size");
-  if (!rows.ok()) return rows.status();
-  bert_.vocab_size = *rows;  // What input ids are checked against.
-  return absl::OkStatus();
+std::optional<AttentionHeads> BertLikeModel::attention_heads() const {
+  const int64_t size = bert_.head_size();
+  return AttentionHeads{
+      .num_layers = bert_.num_hidden_layers,
+      .num_heads = bert_.num_attention_heads,
+      .pruned = bert_.pruned_heads,
+      .projections = [size](int64_t layer) {
+        const std::string path =
+            absl::StrCat("encoder.layer.", layer, ".attention.");
+        return std::vector<HeadProjection>{
+            {path + "self.query", size},
+            {path + "self.key", size},
+            {path + "self.value", size},
+            {path + "output.dense", size, HeadProjection::Side::kInputs}};
+      }};
 }
 
 void BertLikeModel::InitializeTensor(const TensorToInitialize& target) const {

@@ -2,14 +2,11 @@
 #define PRETRAINED_MODELING_BERT_BERT_MODEL_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "ATen/core/Tensor.h"
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "modeling/bert/bert_config.h"
@@ -48,13 +45,6 @@ class BertLikeModel : public PretrainedModel {
   absl::StatusOr<ModelOutput> Call(const NamedTensors& inputs,
                                    const ForwardOptions& options = {}) override;
 
-  absl::Status PruneHeads(
-      const std::map<int64_t, std::vector<int64_t>>& heads) override;
-
-  absl::Status ResizeTokenEmbeddings(
-      int64_t num_tokens,
-      std::optional<int64_t> pad_to_multiple_of = std::nullopt) override;
-
   // Normal(0, initializer_range), biases 0, norms 1, the padding row 0.
   // Matches: `BertPreTrainedModel._init_weights`.
   void InitializeTensor(const TensorToInitialize& target) const override;
@@ -64,6 +54,16 @@ class BertLikeModel : public PretrainedModel {
   }
 
   const BertConfig& bert_config() const { return bert_; }
+
+ protected:
+  // Self-attention's alone.
+  std::optional<AttentionHeads> attention_heads() const override;
+  void TakePrunedHeads(const PrunedHeads& pruned) override {
+    bert_.pruned_heads = pruned;
+  }
+  void TakeVocabSize(int64_t vocab_size) override {
+    bert_.vocab_size = vocab_size;
+  }
 
  private:
   absl::StatusOr<BertEncoderArguments> PrepareMasks(

@@ -1,7 +1,5 @@
 #include "modeling/bloom/bloom_config.h"
 
-#include <cstdint>
-
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "modeling/config_reader.h"
@@ -90,10 +88,7 @@ absl::StatusOr<BloomConfig> BloomConfig::From(const PretrainedConfig& config) {
                  {"regression", "single_label_classification",
                   "multi_label_classification"});
   }
-  const nlohmann::ordered_json& pruned = config.Get("pruned_heads");
-  reader.Require(pruned.is_null() || pruned.empty(), "pruned_heads",
-                 "BLOOM is read with all of its heads only: save the model "
-                 "before it is pruned");
+  reader.PrunedHeads(bloom.n_layer, bloom.n_head, bloom.pruned_heads);
   reader.Require(config.num_labels() >= 0, "num_labels",
                  "at least 0 is expected");
   if (!reader.ok()) return reader.status();

@@ -2,10 +2,13 @@
 #define PRETRAINED_MODELING_BLOOM_BLOOM_CONFIG_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "modeling/attention_heads.h"
 #include "modeling/pretrained_config.h"
 
 namespace pretrained {
@@ -38,12 +41,19 @@ struct BloomConfig {
   int64_t num_labels = 2;
   std::optional<int64_t> pad_token_id;
   std::string problem_type;  // Empty: it follows from the labels.
+  // Layer to the heads it lost, numbered as before any was pruned.
+  std::map<int64_t, std::set<int64_t>> pruned_heads;
 
   // kInvalidArgument, naming file and attribute, for a value of another type, a
-  // size below one, heads that do not divide the hidden size, or pruned heads.
+  // size below one, heads that do not divide the hidden size, or pruned heads
+  // that there are not.
   static absl::StatusOr<BloomConfig> From(const PretrainedConfig& config);
 
   int64_t head_size() const { return hidden_size / n_head; }
+  // Heads that layer `layer` has left.
+  int64_t num_heads(int64_t layer) const {
+    return NumHeadsLeft(pruned_heads, layer, n_head);
+  }
   bool drops_bias() const { return slow_but_exact && pretraining_tp > 1; }
 };
 

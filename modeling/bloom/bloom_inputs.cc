@@ -29,10 +29,10 @@ absl::Status CheckBloomCache(const KeyValueCache& cache,
         absl::StrCat("past_key_values: has ", cache.size(),
                      " layers, but the model has ", config.n_layer));
   }
-  const int64_t rows = batch * config.n_head;
   const int64_t tokens = CachedTokens(cache);
   for (size_t i = 0; i < cache.size(); ++i) {
     const std::string name = absl::StrCat("past_key_values.", i);
+    const int64_t rows = batch * config.num_heads(static_cast<int64_t>(i));
     if (cache[i].size() != 2) {
       return absl::InvalidArgumentError(
           absl::StrCat(name, ": has ", cache[i].size(),
@@ -77,8 +77,10 @@ absl::StatusOr<BloomInputSizes> CheckBloomInputs(const BloomConfig& config,
       .cached = has_store ? CachedLength(inputs.past_key_values)
                           : CachedTokens(inputs.past_key_values)};
   status = has_store
-               ? CheckCache(inputs.past_key_values, config.n_layer, 2, 2,
-                            sizes.batch, config.n_head, config.head_size())
+               ? CheckCache(
+                     inputs.past_key_values, config.n_layer, 2, 2, sizes.batch,
+                     [&](int64_t layer) { return config.num_heads(layer); },
+                     config.head_size())
                : CheckBloomCache(inputs.past_key_values, config, sizes.batch);
   if (status.ok()) {
     status = CheckIds("input_ids", inputs.input_ids, vocab_size, "vocab_size");

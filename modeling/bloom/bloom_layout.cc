@@ -16,11 +16,12 @@
 namespace pretrained {
 namespace {
 
-ModuleNode Attention(int64_t size) {
+// Of heads that have `inner` numbers together.
+ModuleNode Attention(int64_t size, int64_t inner) {
   return {.name = "self_attention",
           .class_name = "BloomAttention",
-          .children = {LinearNode("query_key_value", size, 3 * size),
-                       LinearNode("dense", size, size),
+          .children = {LinearNode("query_key_value", size, 3 * inner),
+                       LinearNode("dense", inner, size),
                        DropoutNode("attention_dropout")}};
 }
 
@@ -32,10 +33,13 @@ ModuleNode FeedForward(int64_t size) {
                        LinearNode("dense_4h_to_h", 4 * size, size)}};
 }
 
-ModuleNode Block(int64_t size, int64_t index) {
+ModuleNode Block(const BloomConfig& config, int64_t index) {
+  const int64_t size = config.hidden_size;
+  const int64_t inner = config.num_heads(index) * config.head_size();
   return {.name = absl::StrCat(index),
           .class_name = "BloomBlock",
-          .children = {LayerNormNode("input_layernorm", size), Attention(size),
+          .children = {LayerNormNode("input_layernorm", size),
+                       Attention(size, inner),
                        LayerNormNode("post_attention_layernorm", size),
                        FeedForward(size)}};
 }
@@ -105,7 +109,7 @@ absl::StatusOr<ModelLayout> BuildForQuestionAnswering(
 ModelLayout BloomModelLayout(const BloomConfig& config) {
   ModuleNode blocks{.name = "h", .class_name = "ModuleList"};
   for (int64_t i = 0; i < config.n_layer; ++i) {
-    blocks.children.push_back(Block(config.hidden_size, i));
+    blocks.children.push_back(Block(config, i));
   }
   ModelLayout layout = Layout("BloomModel");
   layout.tree.root.children = {

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,6 +19,7 @@
 #include "modeling/auto_model.h"
 #include "modeling/bloom/bloom_layout.h"
 #include "modeling/catch_torch.h"
+#include "modeling/head_pruning.h"
 #include "modeling/key_value_store.h"
 #include "modeling/named_inputs.h"
 #include "modeling/weight_init.h"
@@ -119,10 +122,15 @@ absl::StatusOr<BaseModelOutput> BloomModel::Forward(
     if (!head_mask.ok()) return head_mask.status();
     const bool keep_states =
         options.output_hidden_states.value_or(bloom_.output_hidden_states);
+    const std::vector<at::Tensor> masks =
+        OfHeadsLeft(*head_mask, bloom_.pruned_heads, bloom_.n_head);
+    const at::Tensor bias = std::move(arguments.bias);
     BaseModelOutput output;
     for (size_t i = 0; i < blocks_.size(); ++i) {
       if (keep_states) output.hidden_states.push_back(arguments.hidden_states);
-      arguments.head_mask = (*head_mask)[i];
+      arguments.head_mask = masks[i];
+      // Slopes stay with their heads.
+      arguments.bias = OfHeadsLeft(bias, bloom_.pruned_heads, i, bloom_.n_head);
       if (!inputs.past_key_values.empty()) {
         const LayerCache& past = inputs.past_key_values[i];
         arguments.past = has_store ? past : FromPeer(past, sizes->batch);
@@ -156,6 +164,21 @@ absl::StatusOr<ModelOutput> BloomModel::Call(const NamedTensors& inputs,
   absl::StatusOr<BaseModelOutput> output = Forward(arguments, options);
   if (!output.ok()) return output.status();
   return output->ToNamed();
+}
+
+std::optional<AttentionHeads> BloomModel::attention_heads() const {
+  const int64_t size = bloom_.head_size();
+  return AttentionHeads{
+      .num_layers = bloom_.n_layer,
+      .num_heads = bloom_.n_head,
+      .pruned = bloom_.pruned_heads,
+      .projections = [size](int64_t layer) {
+        const std::string path = absl::StrCat("h.", layer, ".self_attention.");
+        // Of each head in turn, its query, its key, its value.
+        return std::vector<HeadProjection>{
+            {path + "query_key_value", 3 * size},
+            {path + "dense", size, HeadProjection::Side::kInputs}};
+      }};
 }
 
 void BloomModel::InitializeTensor(const TensorToInitialize& target) const {

@@ -1,7 +1,9 @@
 #ifndef PRETRAINED_MODELING_BLOOM_BLOOM_MODEL_H_
 #define PRETRAINED_MODELING_BLOOM_BLOOM_MODEL_H_
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,13 +61,22 @@ class BloomModel : public PretrainedModel, public Loadable<BloomModel> {
 
   const BloomConfig& bloom_config() const { return bloom_; }
 
+ protected:
+  std::optional<AttentionHeads> attention_heads() const override;
+  void TakePrunedHeads(const PrunedHeads& pruned) override {
+    bloom_.pruned_heads = pruned;
+  }
+  void TakeVocabSize(int64_t vocab_size) override {
+    bloom_.vocab_size = vocab_size;
+  }
+
  private:
   // What every block gets, for inputs that are checked.
   BloomBlockArguments Prepare(const BloomModelInputs& inputs,
                               const BloomInputSizes& sizes,
                               const ForwardOptions& options);
 
-  const BloomConfig bloom_;
+  BloomConfig bloom_;
   std::shared_ptr<Embedding> word_embeddings_;
   std::shared_ptr<LayerNorm> word_embeddings_norm_;
   std::vector<std::shared_ptr<BloomBlock>> blocks_;

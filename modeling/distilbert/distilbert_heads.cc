@@ -1,12 +1,7 @@
 #include "modeling/distilbert/distilbert_heads.h"
 
-#include <cstdint>
-#include <map>
 #include <memory>
-#include <optional>
-#include <string>
 #include <utility>
-#include <vector>
 
 #include "ATen/ATen.h"
 #include "absl/status/status.h"
@@ -19,7 +14,6 @@
 #include "modeling/distilbert/distilbert_layout.h"
 #include "modeling/losses.h"
 #include "modeling/named_inputs.h"
-#include "modeling/token_embeddings.h"
 
 namespace pretrained {
 
@@ -94,38 +88,6 @@ DistilBertHeadModel::DistilBertHeadModel(PretrainedConfig config,
 void DistilBertHeadModel::InitializeTensor(
     const TensorToInitialize& target) const {
   distilbert_->InitializeTensor(target);
-}
-
-absl::Status DistilBertHeadModel::PruneHeads(
-    const std::map<int64_t, std::vector<int64_t>>& heads) {
-  absl::Status status = distilbert_->PruneHeads(heads);
-  if (distilbert_->config().IsSet("pruned_heads")) {
-    mutable_config().Set("pruned_heads",
-                         distilbert_->config().Get("pruned_heads"));
-  }
-  return status;
-}
-
-absl::Status DistilBertHeadModel::ResizeTokenEmbeddings(
-    int64_t num_tokens, std::optional<int64_t> pad_to_multiple_of) {
-  absl::Status status =
-      distilbert_->ResizeTokenEmbeddings(num_tokens, pad_to_multiple_of);
-  if (!status.ok()) return status;
-  const int64_t rows = distilbert_config().vocab_size;
-  mutable_config().Set("vocab_size", rows);
-  if (OutputEmbeddingsPath().empty()) return absl::OkStatus();
-  // The model below put new embeddings in place of its own alone.
-  status = CatchTorch("tying the language model's head", [&]() -> absl::Status {
-    TieWeights();
-    return absl::OkStatus();
-  });
-  if (!status.ok()) return status;
-  const std::string weight = OutputEmbeddingsPath() + ".weight";
-  return ResizeOutputRows(
-      *this, OutputEmbeddingsPath(), rows,
-      [&](const Module& owner, const at::Tensor& tensor) {
-        InitializeTensor({.name = weight, .owner = owner, .tensor = tensor});
-      });
 }
 
 DistilBertForMaskedLM::DistilBertForMaskedLM(PretrainedConfig config,

@@ -1,15 +1,9 @@
 #ifndef PRETRAINED_MODELING_DISTILBERT_DISTILBERT_HEADS_H_
 #define PRETRAINED_MODELING_DISTILBERT_DISTILBERT_HEADS_H_
 
-#include <cstdint>
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
-#include "ATen/core/Tensor.h"
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "modeling/distilbert/distilbert_config.h"
 #include "modeling/distilbert/distilbert_inputs.h"
@@ -33,18 +27,11 @@ class DistilBertHeadModel : public PretrainedModel {
   // As DistilBertModel's.
   void InitializeTensor(const TensorToInitialize& target) const override;
 
-  absl::Status PruneHeads(
-      const std::map<int64_t, std::vector<int64_t>>& heads) override;
-
-  // A matrix that makes scores of every token, and its bias, get as many rows:
-  // what is tied stays tied; else further rows of the matrix are drawn, and of
-  // the bias 0.
-  absl::Status ResizeTokenEmbeddings(
-      int64_t num_tokens,
-      std::optional<int64_t> pad_to_multiple_of = std::nullopt) override;
-
   std::string InputEmbeddingsPath() const override {
     return "distilbert.embeddings.word_embeddings";
+  }
+  std::string PositionEmbeddingsPath() const override {
+    return "distilbert.embeddings.position_embeddings";
   }
 
   const DistilBertConfig& distilbert_config() const {

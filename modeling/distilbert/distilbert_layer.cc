@@ -4,14 +4,12 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include "ATen/ATen.h"
 #include "device_map/module_tree.h"
 #include "modeling/attention.h"
 #include "modeling/chunks.h"
 #include "modeling/distilbert/distilbert_config.h"
-#include "modeling/head_pruning.h"
 #include "modeling/layers.h"
 #include "modeling/module.h"
 
@@ -38,6 +36,12 @@ void DistilBertEmbeddings::ComputeBuffers(at::Device device) {
   SetOwnTensor(
       "position_ids",
       at::arange(positions, at::dtype(at::kLong).device(device)).unsqueeze(0));
+}
+
+void DistilBertEmbeddings::SetNumPositions(int64_t num_positions) {
+  const at::Tensor& ids = buffer("position_ids");
+  SetOwnTensor("position_ids",
+               at::arange(num_positions, ids.options()).unsqueeze(0));
 }
 
 OneTensor DistilBertEmbeddings::Forward(
@@ -89,13 +93,6 @@ DistilBertBlockResult DistilBertAttention::Forward(
   // The peer gives out the weights as the head mask left them.
   return {.hidden_states = (*out_)(MergeHeads(attended.context)),
           .attention = std::move(attended.probabilities)};
-}
-
-void DistilBertAttention::PruneRows(const std::vector<int64_t>& rows) {
-  for (Linear* linear : {query_.get(), key_.get(), value_.get()}) {
-    PruneLinearInPlace(*linear, rows, /*dim=*/0);
-  }
-  PruneLinearInPlace(*out_, rows, /*dim=*/1);
 }
 
 DistilBertFeedForward::DistilBertFeedForward(const ModuleNode& node,

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "c10/core/Device.h"
@@ -37,6 +36,9 @@ class DistilBertEmbeddings
 
   // position_ids 0, 1, .., [1, max positions].
   void ComputeBuffers(at::Device device) override;
+
+  // The table got another number of rows: so many have ids from here on.
+  void SetNumPositions(int64_t num_positions);
 
   Embedding& word_embeddings() { return *word_embeddings_; }
 
@@ -88,10 +90,6 @@ class DistilBertAttention
   DistilBertAttention(const ModuleNode& node, const ModuleOptions& options,
                       const DistilBertConfig& config);
 
-  // Keeps `rows` of the projections of query, key and value, and columns of the
-  // output's.
-  void PruneRows(const std::vector<int64_t>& rows);
-
  protected:
   DistilBertBlockResult Forward(
       const DistilBertBlockArguments& arguments) override;
@@ -129,8 +127,6 @@ class DistilBertBlock
  public:
   DistilBertBlock(const ModuleNode& node, const ModuleOptions& options,
                   const DistilBertConfig& config);
-
-  DistilBertAttention& attention() { return *attention_; }
 
  protected:
   DistilBertBlockResult Forward(

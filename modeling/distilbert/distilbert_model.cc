@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,6 +66,8 @@ absl::StatusOr<BaseModelOutput> DistilBertModel::Forward(
     absl::StatusOr<std::vector<at::Tensor>> head_mask =
         ExpandHeadMask(inputs.head_mask, distil_.n_layers, type);
     if (!head_mask.ok()) return head_mask.status();
+    const std::vector<at::Tensor> masks =
+        OfHeadsLeft(*head_mask, distil_.pruned_heads, distil_.n_heads);
     const bool keep_attentions =
         options.output_attentions.value_or(distil_.output_attentions);
     const bool keep_states =
@@ -79,7 +80,7 @@ absl::StatusOr<BaseModelOutput> DistilBertModel::Forward(
       DistilBertBlockResult result =
           blocks_[i]->Call({.hidden_states = std::move(states),
                             .attention_mask = *bias,
-                            .head_mask = (*head_mask)[i],
+                            .head_mask = masks[i],
                             .need_probabilities = keep_attentions});
       states = std::move(result.hidden_states);
       if (keep_attentions) {
@@ -104,41 +105,37 @@ absl::StatusOr<ModelOutput> DistilBertModel::Call(
   return output->ToNamed();
 }
 
-absl::Status DistilBertModel::PruneHeads(
-    const std::map<int64_t, std::vector<int64_t>>& heads) {
-  absl::StatusOr<std::map<int64_t, HeadsToPrune>> plan =
-      PlanHeadPruning(heads, distil_.n_layers, distil_.n_heads,
-                      distil_.head_size(), distil_.pruned_heads);
-  if (!plan.ok()) return plan.status();
-  absl::Status status = CatchTorch("pruning heads", [&]() -> absl::Status {
-    for (const auto& [layer, prune] : *plan) {
-      blocks_[layer]->attention().PruneRows(prune.rows);
-      distil_.pruned_heads[layer].insert(prune.heads.begin(),
-                                         prune.heads.end());
-    }
-    return absl::OkStatus();
-  });
-  mutable_config().Set("pruned_heads", PrunedHeadsJson(distil_.pruned_heads));
-  return status;
+std::optional<AttentionHeads> DistilBertModel::attention_heads() const {
+  const int64_t size = distil_.head_size();
+  return AttentionHeads{
+      .num_layers = distil_.n_layers,
+      .num_heads = distil_.n_heads,
+      .pruned = distil_.pruned_heads,
+      .projections = [size](int64_t layer) {
+        const std::string path =
+            absl::StrCat("transformer.layer.", layer, ".attention.");
+        return std::vector<HeadProjection>{
+            {path + "q_lin", size},
+            {path + "k_lin", size},
+            {path + "v_lin", size},
+            {path + "out_lin", size, HeadProjection::Side::kInputs}};
+      }};
 }
 
-absl::Status DistilBertModel::ResizeTokenEmbeddings(
-    int64_t num_tokens, std::optional<int64_t> pad_to_multiple_of) {
-  absl::Status status =
-      PretrainedModel::ResizeTokenEmbeddings(num_tokens, pad_to_multiple_of);
-  if (!status.ok()) return status;
-  absl::StatusOr<int64_t> rows = config().GetInt("vocab_size");
-  if (!rows.ok()) return rows.status();
-  distil_.vocab_size = *rows;  // What input ids are checked against.
-  return absl::OkStatus();
+void DistilBertModel::TakeNumPositions(int64_t num_positions) {
+  distil_.max_position_embeddings = num_positions;
+  embeddings_->SetNumPositions(num_positions);
 }
 
 void DistilBertModel::InitializeTensor(const TensorToInitialize& target) const {
   if (distil_.sinusoidal_pos_embds &&
       absl::EndsWith(target.name, "position_embeddings.weight")) {
     at::NoGradGuard no_grad;
-    target.tensor.copy_(
-        SinusoidalPositions(target.tensor.size(0), target.tensor.size(1)));
+    const int64_t first =
+        target.is_new_rows ? distil_.max_position_embeddings : 0;
+    const int64_t rows = target.tensor.size(0);
+    target.tensor.copy_(SinusoidalPositions(first + rows, target.tensor.size(1))
+                            .narrow(0, first, rows));
     return;
   }
   InitializeNormal(target, distil_.initializer_range);

@@ -2,13 +2,11 @@
 #define PRETRAINED_MODELING_DISTILBERT_DISTILBERT_MODEL_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "modeling/distilbert/distilbert_config.h"
 #include "modeling/distilbert/distilbert_inputs.h"
@@ -31,8 +29,9 @@ namespace pretrained {
 // Threads: as PretrainedModel.
 // Matches: transformers 4.34 modeling_distilbert.py `DistilBertModel`.
 // Differs: see InitializeTensor(). An attention_mask is [batch, tokens]; 4.34
-//     takes any shape with as many elements. The number of positions cannot be
-//     changed.
+//     takes any shape with as many elements. Of more positions, new ones begin
+//     as the family's weights do, or as sines; 4.34 draws them from Normal(0,
+//     1), fails for sines, and cannot run tokens beyond the old number.
 class DistilBertModel : public PretrainedModel,
                         public Loadable<DistilBertModel> {
  public:
@@ -47,13 +46,6 @@ class DistilBertModel : public PretrainedModel,
   absl::StatusOr<ModelOutput> Call(const NamedTensors& inputs,
                                    const ForwardOptions& options = {}) override;
 
-  absl::Status PruneHeads(
-      const std::map<int64_t, std::vector<int64_t>>& heads) override;
-
-  absl::Status ResizeTokenEmbeddings(
-      int64_t num_tokens,
-      std::optional<int64_t> pad_to_multiple_of = std::nullopt) override;
-
   // Normal(0, initializer_range), biases 0, norms 1, the padding row 0; and
   // positions as sinusoidal_pos_embds says.
   // Matches: `DistilBertPreTrainedModel._init_weights`.
@@ -63,8 +55,21 @@ class DistilBertModel : public PretrainedModel,
   std::string InputEmbeddingsPath() const override {
     return "embeddings.word_embeddings";
   }
+  std::string PositionEmbeddingsPath() const override {
+    return "embeddings.position_embeddings";
+  }
 
   const DistilBertConfig& distilbert_config() const { return distil_; }
+
+ protected:
+  std::optional<AttentionHeads> attention_heads() const override;
+  void TakePrunedHeads(const PrunedHeads& pruned) override {
+    distil_.pruned_heads = pruned;
+  }
+  void TakeVocabSize(int64_t vocab_size) override {
+    distil_.vocab_size = vocab_size;
+  }
+  void TakeNumPositions(int64_t num_positions) override;
 
  private:
   DistilBertConfig distil_;

@@ -12,11 +12,14 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "modeling/auto_model.h"
+#include "modeling/distilbert/distilbert_config.h"
 #include "modeling/distilbert/distilbert_heads.h"
 #include "modeling/distilbert/distilbert_layer.h"
 #include "modeling/family_testutil.h"
 #include "modeling/from_pretrained_options.h"
 #include "modeling/model_output.h"
+#include "modeling/module.h"
+#include "modeling/pretrained_config.h"
 #include "modeling/tensor_testutil.h"
 #include "nlohmann/json.hpp"
 
@@ -122,6 +125,56 @@ TEST(DistilBertModelTest, ResizedEmbeddingsTakeTheNewIds) {
   auto output = (*model)->Forward(beyond);
   ASSERT_THAT(output, IsOk());
   EXPECT_EQ(output->logits.size(2), 32);
+}
+
+TEST(DistilBertModelTest, ResizedPositionsTakeLongerTexts) {
+  auto model = DistilBertForTokenClassification::FromPretrained(
+      absl::StrCat(kFamily, "/tokens"));
+  ASSERT_THAT(model, IsOk());
+  const Module& table = *(*model)->get_position_embeddings();
+  const at::Tensor before = table.parameter("weight").detach().clone();
+  const int64_t positions = before.size(0);
+  const DistilBertHeadInputs longer{{.input_ids = Ids(2, positions + 3)}};
+  EXPECT_THAT((*model)->Forward(longer),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  const DistilBertHeadInputs old{{.input_ids = Ids(2, positions)}};
+  const at::Tensor want = (*model)->Forward(old)->logits;
+  ASSERT_THAT((*model)->ResizePositionEmbeddings(positions + 3), IsOk());
+  EXPECT_EQ((*model)->config().Get("max_position_embeddings"), positions + 3);
+  EXPECT_TRUE(
+      at::equal(table.parameter("weight").narrow(0, 0, positions), before));
+  EXPECT_THAT((*model)->Forward(longer), IsOk());
+  EXPECT_THAT((*model)->Forward(old)->logits, IsCloseTo(want, 0.0));
+  // And back again, for shorter ones.
+  ASSERT_THAT((*model)->ResizePositionEmbeddings(4), IsOk());
+  EXPECT_TRUE(at::equal(table.parameter("weight"), before.narrow(0, 0, 4)));
+  EXPECT_THAT((*model)->Forward(old),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("max_position_embeddings 4")));
+  for (const int64_t bad : {0, -1}) {
+    EXPECT_THAT((*model)->ResizePositionEmbeddings(bad),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("positions were asked for")));
+  }
+}
+
+TEST(DistilBertModelTest, SinesGoOnWhereTheyEnded) {
+  PretrainedConfig config(DistilBertConfigClass());
+  const nlohmann::ordered_json attributes = {{"dim", 16},
+                                             {"n_heads", 2},
+                                             {"n_layers", 1},
+                                             {"hidden_dim", 8},
+                                             {"vocab_size", 9},
+                                             {"max_position_embeddings", 12},
+                                             {"sinusoidal_pos_embds", true}};
+  for (const auto& [name, value] : attributes.items()) config.Set(name, value);
+  auto model = DistilBertModel::FromConfig(config, {.seed = 1});
+  ASSERT_THAT(model, IsOk());
+  ASSERT_THAT((*model)->ResizePositionEmbeddings(20), IsOk());
+  EXPECT_THAT(Positions(**model), IsCloseTo(SinusoidalPositions(20, 16), 0.0));
+  EXPECT_FALSE(Positions(**model).requires_grad());
+  EXPECT_THAT((*model)->Forward({.input_ids = at::zeros({1, 20}, at::kLong)}),
+              IsOk());
 }
 
 TEST(DistilBertModelTest, PrunedHeadsArePartOfTheConfig) {

@@ -55,13 +55,13 @@ void GPT2Attention::ComputeBuffers(at::Device device) {
 
 GPT2AttentionResult GPT2Attention::Forward(
     const GPT2AttentionArguments& arguments) {
-  const int64_t size = arguments.hidden_states.size(-1);
+  // How many heads there are follows from the projection, which may be pruned.
   std::vector<at::Tensor> parts;  // Query, key, value.
   if (q_attn_ != nullptr) {
-    parts = (*c_attn_)(arguments.encoder_hidden_states).split(size, 2);
+    parts = (*c_attn_)(arguments.encoder_hidden_states).chunk(2, 2);
     parts.insert(parts.begin(), (*q_attn_)(arguments.hidden_states));
   } else {
-    parts = (*c_attn_)(arguments.hidden_states).split(size, 2);
+    parts = (*c_attn_)(arguments.hidden_states).chunk(3, 2);
   }
   for (at::Tensor& part : parts) part = SplitHeads(part, head_size_);
   GPT2AttentionResult result{.key = parts[1], .value = parts[2]};

@@ -1,15 +1,12 @@
 #include "modeling/gpt2/gpt2_config.h"
 
 #include <cstdint>
-#include <optional>
-#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "modeling/activation_names.h"
 #include "modeling/config_reader.h"
 #include "modeling/pretrained_config.h"
-#include "nlohmann/json.hpp"
 
 namespace pretrained {
 namespace {
@@ -24,10 +21,6 @@ void Require(const PretrainedConfig& config, const GPT2Config& gpt2,
   reader.Require(gpt2.n_embd % gpt2.n_head == 0, "n_embd",
                  absl::StrCat("a multiple of the ", gpt2.n_head,
                               " attention heads is expected"));
-  const nlohmann::ordered_json& pruned = config.Get("pruned_heads");
-  reader.Require(pruned.is_null() || pruned.empty(), "pruned_heads",
-                 "GPT-2 is read with all of its heads only: save the model "
-                 "before it is pruned");
   reader.Require(config.num_labels() >= 0, "num_labels",
                  "at least 0 is expected");
 }
@@ -107,6 +100,7 @@ absl::StatusOr<GPT2Config> GPT2Config::From(const PretrainedConfig& config) {
                  {"regression", "single_label_classification",
                   "multi_label_classification"});
   }
+  reader.PrunedHeads(gpt2.n_layer, gpt2.n_head, gpt2.pruned_heads);
   Require(config, gpt2, reader);
   if (!reader.ok()) return reader.status();
   gpt2.num_labels = config.num_labels();

@@ -2,10 +2,13 @@
 #define PRETRAINED_MODELING_GPT2_GPT2_CONFIG_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "modeling/attention_heads.h"
 #include "modeling/pretrained_config.h"
 
 namespace pretrained {
@@ -41,13 +44,19 @@ struct GPT2Config {
   int64_t num_labels = 2;
   std::optional<int64_t> pad_token_id;
   std::string problem_type;  // Empty: it follows from the labels.
+  // Layer to the heads it lost, numbered as before any was pruned.
+  std::map<int64_t, std::set<int64_t>> pruned_heads;
 
   // kInvalidArgument, naming file and attribute, for a value of another type, a
   // size below one, heads that do not divide n_embd, an activation that does
-  // not exist, or pruned heads.
+  // not exist, or pruned heads that there are not.
   static absl::StatusOr<GPT2Config> From(const PretrainedConfig& config);
 
   int64_t head_size() const { return n_embd / n_head; }
+  // Heads that self-attention of layer `layer` has left.
+  int64_t num_heads(int64_t layer) const {
+    return NumHeadsLeft(pruned_heads, layer, n_head);
+  }
   int64_t inner_size() const { return n_inner.value_or(4 * n_embd); }
 };
 

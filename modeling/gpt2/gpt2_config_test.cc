@@ -133,7 +133,7 @@ constexpr BadConfig kBadConfigs[] = {
     {R"({"pad_token_id": "<pad>"})", "'pad_token_id'"},
     {R"({"problem_type": "riddle"})", "multi_label_classification"},
     {R"({"num_labels": -3})", "'num_labels' is -3"},
-    {R"({"pruned_heads": {"0": [1]}})", "'pruned_heads' is {\"0\":[1]}"},
+    {R"({"pruned_heads": {"12": [1]}})", "'pruned_heads' is {\"12\":[1]}"},
 };
 
 TEST(GPT2ConfigTest, RefusesWhatMakesNoModel) {

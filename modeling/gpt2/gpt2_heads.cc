@@ -1,9 +1,6 @@
 #include "modeling/gpt2/gpt2_heads.h"
 
-#include <cstdint>
 #include <memory>
-#include <optional>
-#include <string>
 #include <utility>
 
 #include "ATen/core/Tensor.h"
@@ -57,17 +54,6 @@ absl::StatusOr<HeadOutput> GPT2WithHead::TokenLogits(
 
 void GPT2WithHead::InitializeTensor(const TensorToInitialize& target) const {
   InitializeGPT2Tensor(gpt2_config(), target);
-}
-
-absl::Status GPT2WithHead::ResizeTokenEmbeddings(
-    int64_t num_tokens, std::optional<int64_t> pad_to_multiple_of) {
-  absl::Status status =
-      PretrainedModel::ResizeTokenEmbeddings(num_tokens, pad_to_multiple_of);
-  if (!status.ok()) return status;
-  absl::StatusOr<int64_t> rows = config().GetInt("vocab_size");
-  if (!rows.ok()) return rows.status();
-  transformer_->set_vocab_size(*rows);
-  return absl::OkStatus();
 }
 
 GPT2LMHeadModel::GPT2LMHeadModel(PretrainedConfig config,

@@ -1,14 +1,10 @@
 #ifndef PRETRAINED_MODELING_GPT2_GPT2_HEADS_H_
 #define PRETRAINED_MODELING_GPT2_GPT2_HEADS_H_
 
-#include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "ATen/core/Tensor.h"
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "modeling/from_pretrained.h"
@@ -32,9 +28,6 @@ class GPT2WithHead : public PretrainedModel {
       const GPT2HeadInputs& inputs, const ForwardOptions& options = {}) = 0;
 
   void InitializeTensor(const TensorToInitialize& target) const override;
-  absl::Status ResizeTokenEmbeddings(
-      int64_t num_tokens,
-      std::optional<int64_t> pad_to_multiple_of = std::nullopt) override;
   std::string InputEmbeddingsPath() const override { return "transformer.wte"; }
   std::vector<std::string> GenerationInputs() const override {
     return {"position_ids", "token_type_ids", "inputs_embeds"};

@@ -98,8 +98,10 @@ absl::Status CheckGPT2Inputs(const GPT2Config& config,
       inputs.input_ids.defined() ? inputs.input_ids : inputs.inputs_embeds;
   const int64_t batch = main.size(0);
   const int64_t length = main.size(1);
-  status.Update(CheckCache(inputs.past_key_values, config.n_layer, 2, 2, batch,
-                           config.n_head, config.head_size()));
+  status.Update(CheckCache(
+      inputs.past_key_values, config.n_layer, 2, 2, batch,
+      [&](int64_t layer) { return config.num_heads(layer); },
+      config.head_size()));
   if (!status.ok()) return status;
   const int64_t total = length + CachedLength(inputs.past_key_values);
   status.Update(CheckLength(config, total));

@@ -16,9 +16,11 @@
 namespace pretrained {
 namespace {
 
-ModuleNode Attention(std::string name, const GPT2Config& config,
+// Of `heads` heads.
+ModuleNode Attention(std::string name, const GPT2Config& config, int64_t heads,
                      bool is_cross_attention) {
   const int64_t size = config.n_embd;
+  const int64_t inner = heads * config.head_size();
   const TensorSpec causal = {
       .name = "bias",
       .shape = {1, 1, config.n_positions, config.n_positions},
@@ -30,12 +32,12 @@ ModuleNode Attention(std::string name, const GPT2Config& config,
                   .class_name = "GPT2Attention",
                   .buffers = {causal, masked}};
   if (is_cross_attention) {
-    node.children = {Conv1DNode("c_attn", size, 2 * size),
-                     Conv1DNode("q_attn", size, size)};
+    node.children = {Conv1DNode("c_attn", size, 2 * inner),
+                     Conv1DNode("q_attn", size, inner)};
   } else {
-    node.children = {Conv1DNode("c_attn", size, 3 * size)};
+    node.children = {Conv1DNode("c_attn", size, 3 * inner)};
   }
-  node.children.push_back(Conv1DNode("c_proj", size, size));
+  node.children.push_back(Conv1DNode("c_proj", inner, size));
   node.children.push_back(DropoutNode("attn_dropout"));
   node.children.push_back(DropoutNode("resid_dropout"));
   return node;
@@ -55,11 +57,12 @@ ModuleNode Block(const GPT2Config& config, int64_t index) {
       .name = absl::StrCat(index),
       .class_name = "GPT2Block",
       .children = {LayerNormNode("ln_1", config.n_embd),
-                   Attention("attn", config, /*is_cross_attention=*/false),
+                   Attention("attn", config, config.num_heads(index),
+                             /*is_cross_attention=*/false),
                    LayerNormNode("ln_2", config.n_embd)}};
   if (config.add_cross_attention) {
-    block.children.push_back(
-        Attention("crossattention", config, /*is_cross_attention=*/true));
+    block.children.push_back(Attention("crossattention", config, config.n_head,
+                                       /*is_cross_attention=*/true));
     block.children.push_back(LayerNormNode("ln_cross_attn", config.n_embd));
   }
   block.children.push_back(Mlp(config));

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -11,12 +12,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "device_map/module_tree.h"
 #include "modeling/attention_mask.h"
 #include "modeling/auto_model.h"
 #include "modeling/catch_torch.h"
 #include "modeling/causal_mask.h"
 #include "modeling/gpt2/gpt2_layout.h"
+#include "modeling/head_pruning.h"
 #include "modeling/key_value_store.h"
 #include "modeling/named_inputs.h"
 #include "modeling/weight_init.h"
@@ -94,7 +97,8 @@ absl::StatusOr<GPT2Model::Prepared> GPT2Model::Prepare(
   absl::StatusOr<std::vector<at::Tensor>> head_mask =
       ExpandHeadMask(inputs.head_mask, gpt2_.n_layer, type);
   if (!head_mask.ok()) return head_mask.status();
-  prepared.head_mask = *std::move(head_mask);
+  prepared.head_mask =
+      OfHeadsLeft(*head_mask, gpt2_.pruned_heads, gpt2_.n_head);
   return prepared;
 }
 
@@ -179,15 +183,19 @@ void GPT2Model::InitializeTensor(const TensorToInitialize& target) const {
   InitializeGPT2Tensor(gpt2_, target);
 }
 
-absl::Status GPT2Model::ResizeTokenEmbeddings(
-    int64_t num_tokens, std::optional<int64_t> pad_to_multiple_of) {
-  absl::Status status =
-      PretrainedModel::ResizeTokenEmbeddings(num_tokens, pad_to_multiple_of);
-  if (!status.ok()) return status;
-  absl::StatusOr<int64_t> rows = config().GetInt("vocab_size");
-  if (!rows.ok()) return rows.status();
-  set_vocab_size(*rows);
-  return absl::OkStatus();
+std::optional<AttentionHeads> GPT2Model::attention_heads() const {
+  const int64_t size = gpt2_.head_size();
+  return AttentionHeads{
+      .num_layers = gpt2_.n_layer,
+      .num_heads = gpt2_.n_head,
+      .pruned = gpt2_.pruned_heads,
+      .projections = [size](int64_t layer) {
+        const std::string path = absl::StrCat("h.", layer, ".attn.");
+        // All queries, then all keys, then all values.
+        return std::vector<HeadProjection>{
+            {.module = path + "c_attn", .head_size = size, .parts = 3},
+            {path + "c_proj", size, HeadProjection::Side::kInputs}};
+      }};
 }
 
 void InitializeGPT2Tensor(const GPT2Config& config,

@@ -32,9 +32,9 @@ namespace pretrained {
 // Where attentions are not asked for, one fused kernel computes attention;
 // results agree up to rounding.
 // Matches: transformers 4.34 modeling_gpt2.py `GPT2Model`.
-// Differs: input_ids are of rank 2; heads are not pruned. Half models with
-//     reorder_and_upcast_attn hide padding by float32's lowest value, as
-//     float32 models do; there, by the half dtype's.
+// Differs: input_ids are of rank 2. Half models with reorder_and_upcast_attn
+//     hide padding by float32's lowest value, as float32 models do; there, by
+//     the half dtype's.
 class GPT2Model : public PretrainedModel, public Loadable<GPT2Model> {
  public:
   GPT2Model(PretrainedConfig config, const GPT2Config& gpt2, ModelLayout layout,
@@ -47,14 +47,20 @@ class GPT2Model : public PretrainedModel, public Loadable<GPT2Model> {
                                    const ForwardOptions& options = {}) override;
 
   void InitializeTensor(const TensorToInitialize& target) const override;
-  absl::Status ResizeTokenEmbeddings(
-      int64_t num_tokens,
-      std::optional<int64_t> pad_to_multiple_of = std::nullopt) override;
   std::string InputEmbeddingsPath() const override { return "wte"; }
 
   // The checked config, which input ids are checked against.
   const GPT2Config& gpt2_config() const { return gpt2_; }
-  void set_vocab_size(int64_t vocab_size) { gpt2_.vocab_size = vocab_size; }
+
+ protected:
+  // Self-attention's alone.
+  std::optional<AttentionHeads> attention_heads() const override;
+  void TakePrunedHeads(const PrunedHeads& pruned) override {
+    gpt2_.pruned_heads = pruned;
+  }
+  void TakeVocabSize(int64_t vocab_size) override {
+    gpt2_.vocab_size = vocab_size;
+  }
 
  private:
   // What every block gets, and what of it differs from block to block.

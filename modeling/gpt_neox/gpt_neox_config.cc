@@ -9,7 +9,6 @@
 #include "modeling/config_reader.h"
 #include "modeling/pretrained_config.h"
 #include "modeling/rotary_options.h"
-#include "nlohmann/json.hpp"
 
 namespace pretrained {
 namespace {
@@ -107,10 +106,8 @@ absl::StatusOr<GPTNeoXConfig> GPTNeoXConfig::From(
                  {"regression", "single_label_classification",
                   "multi_label_classification"});
   }
-  const nlohmann::ordered_json& pruned = config.Get("pruned_heads");
-  reader.Require(pruned.is_null() || pruned.empty(), "pruned_heads",
-                 "GPT-NeoX is read with all of its heads only: save the model "
-                 "before it is pruned");
+  reader.PrunedHeads(neox.num_hidden_layers, neox.num_attention_heads,
+                     neox.pruned_heads);
   reader.Require(config.num_labels() >= 0, "num_labels",
                  "at least 0 is expected");
   if (!reader.ok()) return reader.status();

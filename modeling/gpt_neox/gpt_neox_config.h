@@ -2,10 +2,13 @@
 #define PRETRAINED_MODELING_GPT_NEOX_GPT_NEOX_CONFIG_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "modeling/attention_heads.h"
 #include "modeling/pretrained_config.h"
 #include "modeling/rotary_options.h"
 
@@ -38,6 +41,8 @@ struct GPTNeoXConfig {
   int64_t num_labels = 2;
   std::optional<int64_t> pad_token_id;
   std::string problem_type;  // Empty: it follows from the labels.
+  // Layer to the heads it lost, numbered as before any was pruned.
+  std::map<int64_t, std::set<int64_t>> pruned_heads;
   // From rotary_pct, rotary_emb_base, rope_scaling, max_position_embeddings and
   // the head size.
   RotaryOptions rotary;
@@ -46,12 +51,16 @@ struct GPTNeoXConfig {
   // size below one, heads that do not divide the hidden size, a rotary_pct that
   // turns an odd number of a head's numbers or more than there are, a
   // rope_scaling that is none, an activation that does not exist, or pruned
-  // heads.
+  // heads that there are not.
   // Differs: in 4.34 a rotary_pct that turns one number of each head makes keys
   //     that are longer than values.
   static absl::StatusOr<GPTNeoXConfig> From(const PretrainedConfig& config);
 
   int64_t head_size() const { return hidden_size / num_attention_heads; }
+  // Heads that layer `layer` has left.
+  int64_t num_heads(int64_t layer) const {
+    return NumHeadsLeft(pruned_heads, layer, num_attention_heads);
+  }
 };
 
 // What makes a PretrainedConfig a GPT-NeoX one: model type and defaults.

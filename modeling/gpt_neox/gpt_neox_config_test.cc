@@ -124,7 +124,7 @@ TEST(GPTNeoXConfigTest, NamesFileAndAttributeOfWhatMakesNoModel) {
       {R"({"rotary_pct": 1e300})", "'rotary_pct' is 1e+300"},
       {R"({"rope_scaling": {"type": "linear", "factor": 1.0}})",
        "'rope_scaling'"},
-      {R"({"pruned_heads": {"0": [1]}})", "'pruned_heads'"},
+      {R"({"pruned_heads": {"0": [99]}})", "'pruned_heads'"},
       {R"({"problem_type": "guess"})", "'problem_type' is \"guess\""},
   };
   for (const BadConfig& bad : kBadConfigs) {

@@ -54,9 +54,10 @@ absl::StatusOr<GPTNeoXInputSizes> CheckGPTNeoXInputs(
       .tokens = main.size(1),
       .cached = CachedLength(inputs.past_key_values)};
   const int64_t length = sizes.cached + sizes.tokens;
-  status =
-      CheckCache(inputs.past_key_values, config.num_hidden_layers, 2, 2,
-                 sizes.batch, config.num_attention_heads, config.head_size());
+  status = CheckCache(
+      inputs.past_key_values, config.num_hidden_layers, 2, 2, sizes.batch,
+      [&](int64_t layer) { return config.num_heads(layer); },
+      config.head_size());
   if (status.ok()) {
     status = CheckIds("input_ids", inputs.input_ids, vocab_size, "vocab_size");
   }

@@ -18,8 +18,9 @@
 namespace pretrained {
 namespace {
 
-ModuleNode Attention(const GPTNeoXConfig& config) {
+ModuleNode Attention(const GPTNeoXConfig& config, int64_t layer) {
   const int64_t size = config.hidden_size;
+  const int64_t inner = config.num_heads(layer) * config.head_size();
   const int64_t positions = config.max_position_embeddings;
   const TensorSpec causal = {.name = "bias",
                              .shape = {1, 1, positions, positions},
@@ -31,8 +32,8 @@ ModuleNode Attention(const GPTNeoXConfig& config) {
           .class_name = "GPTNeoXAttention",
           .buffers = {causal, masked},
           .children = {RotaryNode("rotary_emb", "GPTNeoX", config.rotary),
-                       LinearNode("query_key_value", size, 3 * size),
-                       LinearNode("dense", size, size),
+                       LinearNode("query_key_value", size, 3 * inner),
+                       LinearNode("dense", inner, size),
                        DropoutNode("attention_dropout")}};
 }
 
@@ -53,7 +54,7 @@ ModuleNode Layer(const GPTNeoXConfig& config, int64_t index) {
               LayerNormNode("input_layernorm", config.hidden_size),
               LayerNormNode("post_attention_layernorm", config.hidden_size),
               DropoutNode("post_attention_dropout"),
-              DropoutNode("post_mlp_dropout"), Attention(config),
+              DropoutNode("post_mlp_dropout"), Attention(config, index),
               FeedForward(config)}};
 }
 

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -16,6 +18,7 @@
 #include "modeling/catch_torch.h"
 #include "modeling/causal_mask.h"
 #include "modeling/gpt_neox/gpt_neox_layout.h"
+#include "modeling/head_pruning.h"
 #include "modeling/key_value_store.h"
 #include "modeling/named_inputs.h"
 #include "modeling/weight_init.h"
@@ -92,7 +95,8 @@ absl::StatusOr<GPTNeoXModel::Prepared> GPTNeoXModel::Prepare(
       ExpandHeadMask(inputs.head_mask, neox_.num_hidden_layers, type,
                      /*is_attention_chunked=*/false, neox_.num_attention_heads);
   if (!head_mask.ok()) return head_mask.status();
-  prepared.head_mask = *std::move(head_mask);
+  prepared.head_mask =
+      OfHeadsLeft(*head_mask, neox_.pruned_heads, neox_.num_attention_heads);
   prepared.positions = {.ids = inputs.position_ids,
                         .first = sizes.cached,
                         .count = sizes.tokens,
@@ -153,6 +157,21 @@ absl::StatusOr<ModelOutput> GPTNeoXModel::Call(const NamedTensors& inputs,
   absl::StatusOr<BaseModelOutput> output = Forward(arguments, options);
   if (!output.ok()) return output.status();
   return output->ToNamed();
+}
+
+std::optional<AttentionHeads> GPTNeoXModel::attention_heads() const {
+  const int64_t size = neox_.head_size();
+  return AttentionHeads{
+      .num_layers = neox_.num_hidden_layers,
+      .num_heads = neox_.num_attention_heads,
+      .pruned = neox_.pruned_heads,
+      .projections = [size](int64_t layer) {
+        const std::string path = absl::StrCat("layers.", layer, ".attention.");
+        // Of each head in turn, its query, its key, its value.
+        return std::vector<HeadProjection>{
+            {path + "query_key_value", 3 * size},
+            {path + "dense", size, HeadProjection::Side::kInputs}};
+      }};
 }
 
 void GPTNeoXModel::InitializeTensor(const TensorToInitialize& target) const {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,15 @@ class GPTNeoXModel : public PretrainedModel, public Loadable<GPTNeoXModel> {
 
   const GPTNeoXConfig& gpt_neox_config() const { return neox_; }
 
+ protected:
+  std::optional<AttentionHeads> attention_heads() const override;
+  void TakePrunedHeads(const PrunedHeads& pruned) override {
+    neox_.pruned_heads = pruned;
+  }
+  void TakeVocabSize(int64_t vocab_size) override {
+    neox_.vocab_size = vocab_size;
+  }
+
  private:
   // What every layer gets, and what of it differs from layer to layer.
   struct Prepared {
@@ -80,7 +90,7 @@ class GPTNeoXModel : public PretrainedModel, public Loadable<GPTNeoXModel> {
                        const GPTNeoXInputSizes& sizes,
                        GPTNeoXLayerArguments& arguments) const;
 
-  const GPTNeoXConfig neox_;
+  GPTNeoXConfig neox_;
   std::shared_ptr<Embedding> embed_in_;
   std::shared_ptr<Dropout> emb_dropout_;
   std::vector<std::shared_ptr<GPTNeoXLayer>> layers_;

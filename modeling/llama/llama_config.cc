@@ -124,6 +124,9 @@ absl::StatusOr<LlamaConfig> ReadLlamaLikeConfig(
   }
   CheckSizes(reader, llama);
   if (!reader.ok()) return reader.status();
+  reader.PrunedHeads(llama.num_hidden_layers, llama.num_attention_heads,
+                     llama.pruned_heads, llama.group_size());
+  if (!reader.ok()) return reader.status();
   llama.rotary.dim = llama.head_size();
   llama.rotary.max_positions = llama.max_position_embeddings;
   return llama;

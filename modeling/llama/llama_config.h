@@ -2,10 +2,13 @@
 #define PRETRAINED_MODELING_LLAMA_LLAMA_CONFIG_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "modeling/attention_heads.h"
 #include "modeling/pretrained_config.h"
 #include "modeling/rotary_options.h"
 #include "nlohmann/json.hpp"
@@ -39,14 +42,28 @@ struct LlamaConfig {
   std::string problem_type;
   // From rope_theta, rope_scaling, max_position_embeddings and the head size.
   RotaryOptions rotary;
+  // Layer to the heads it lost, numbered as before any was pruned: those of
+  // whole groups, which share a key and value.
+  std::map<int64_t, std::set<int64_t>> pruned_heads;
 
   // kInvalidArgument, naming file and attribute, for a value of another type, a
   // size below one, heads that do not divide the hidden size, key heads that do
-  // not divide the heads, an odd head size, a rope_scaling that is none, or
-  // an activation that does not exist.
+  // not divide the heads, an odd head size, a rope_scaling that is none, an
+  // activation that does not exist, or pruned heads that there are not.
   static absl::StatusOr<LlamaConfig> From(const PretrainedConfig& config);
 
   int64_t head_size() const { return hidden_size / num_attention_heads; }
+  // Heads in a row that share a key and value.
+  int64_t group_size() const {
+    return num_attention_heads / num_key_value_heads;
+  }
+  // Heads, and heads of keys and values, that layer `layer` has left.
+  int64_t num_heads(int64_t layer) const {
+    return NumHeadsLeft(pruned_heads, layer, num_attention_heads);
+  }
+  int64_t num_key_heads(int64_t layer) const {
+    return num_heads(layer) / group_size();
+  }
 };
 
 // Reads and checks what other families' configs have in common with LLaMA's:

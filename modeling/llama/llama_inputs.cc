@@ -58,9 +58,10 @@ absl::StatusOr<LlamaInputSizes> CheckLlamaInputs(
       .tokens = main.size(1),
       .cached = CachedLength(inputs.past_key_values)};
   const int64_t length = sizes.cached + sizes.tokens;
-  status =
-      CheckCache(inputs.past_key_values, config.num_hidden_layers, 2, 2,
-                 sizes.batch, config.num_key_value_heads, config.head_size());
+  status = CheckCache(
+      inputs.past_key_values, config.num_hidden_layers, 2, 2, sizes.batch,
+      [&](int64_t layer) { return config.num_key_heads(layer); },
+      config.head_size());
   if (status.ok()) {
     status = CheckIds("input_ids", inputs.input_ids, vocab_size, "vocab_size");
   }

@@ -24,16 +24,18 @@ ModuleNode Norm(std::string name, absl::string_view family,
                      config.hidden_size);
 }
 
-ModuleNode Attention(absl::string_view family, const LlamaConfig& config) {
+ModuleNode Attention(absl::string_view family, const LlamaConfig& config,
+                     int64_t layer) {
   const int64_t size = config.hidden_size;
-  const int64_t key_size = config.num_key_value_heads * config.head_size();
+  const int64_t query_size = config.num_heads(layer) * config.head_size();
+  const int64_t key_size = config.num_key_heads(layer) * config.head_size();
   const bool bias = config.attention_bias;
   return {.name = "self_attn",
           .class_name = absl::StrCat(family, "Attention"),
-          .children = {LinearNode("q_proj", size, size, bias),
+          .children = {LinearNode("q_proj", size, query_size, bias),
                        LinearNode("k_proj", size, key_size, bias),
                        LinearNode("v_proj", size, key_size, bias),
-                       LinearNode("o_proj", size, size, bias),
+                       LinearNode("o_proj", query_size, size, bias),
                        RotaryNode("rotary_emb", family, config.rotary)}};
 }
 
@@ -52,7 +54,8 @@ ModuleNode Layer(absl::string_view family, const LlamaConfig& config,
                  int64_t index) {
   return {.name = absl::StrCat(index),
           .class_name = absl::StrCat(family, "DecoderLayer"),
-          .children = {Attention(family, config), FeedForward(family, config),
+          .children = {Attention(family, config, index),
+                       FeedForward(family, config),
                        Norm("input_layernorm", family, config),
                        Norm("post_attention_layernorm", family, config)}};
 }

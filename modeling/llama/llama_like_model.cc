@@ -116,6 +116,24 @@ LlamaLikeModel::LlamaLikeModel(PretrainedConfig config,
                             RmsNorm::ResultDtype::kOfInput);
 }
 
+std::optional<AttentionHeads> LlamaLikeModel::attention_heads() const {
+  const int64_t size = llama_.head_size();
+  const int64_t group = llama_.group_size();
+  return AttentionHeads{
+      .num_layers = llama_.num_hidden_layers,
+      .num_heads = llama_.num_attention_heads,
+      .group_size = group,
+      .pruned = llama_.pruned_heads,
+      .projections = [size, group](int64_t layer) {
+        const std::string path = absl::StrCat("layers.", layer, ".self_attn.");
+        return std::vector<HeadProjection>{
+            {path + "q_proj", size},
+            {.module = path + "k_proj", .head_size = size, .shared_by = group},
+            {.module = path + "v_proj", .head_size = size, .shared_by = group},
+            {path + "o_proj", size, HeadProjection::Side::kInputs}};
+      }};
+}
+
 absl::StatusOr<LlamaLayerArguments> LlamaLikeModel::Prepare(
     const LlamaModelInputs& inputs, const LlamaInputSizes& sizes,
     const ForwardOptions& options) {

@@ -52,6 +52,15 @@ class LlamaLikeModel : public PretrainedModel {
   const LlamaConfig& llama_config() const { return llama_; }
 
  protected:
+  // Those that share a key and value go together.
+  std::optional<AttentionHeads> attention_heads() const override;
+  void TakePrunedHeads(const PrunedHeads& pruned) override {
+    llama_.pruned_heads = pruned;
+  }
+  void TakeVocabSize(int64_t vocab_size) override {
+    llama_.vocab_size = vocab_size;
+  }
+
   // `window`: that of CausalBiasOptions.
   LlamaLikeModel(PretrainedConfig config, const LlamaConfig& llama,
                  std::optional<int64_t> window, ModelLayout layout,
@@ -63,7 +72,7 @@ class LlamaLikeModel : public PretrainedModel {
                                               const LlamaInputSizes& sizes,
                                               const ForwardOptions& options);
 
-  const LlamaConfig llama_;
+  LlamaConfig llama_;
   const std::optional<int64_t> window_;
   std::shared_ptr<Embedding> embed_tokens_;
   std::vector<std::shared_ptr<LlamaLayer>> layers_;

@@ -106,6 +106,8 @@ absl::StatusOr<OPTConfig> OPTConfig::From(const PretrainedConfig& config) {
                  {"regression", "single_label_classification",
                   "multi_label_classification"});
   }
+  reader.PrunedHeads(opt.num_hidden_layers, opt.num_attention_heads,
+                     opt.pruned_heads);
   Require(reader, config, opt);
   if (!reader.ok()) return reader.status();
   opt.num_labels = config.num_labels();

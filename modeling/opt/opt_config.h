@@ -2,10 +2,13 @@
 #define PRETRAINED_MODELING_OPT_OPT_CONFIG_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "modeling/attention_heads.h"
 #include "modeling/pretrained_config.h"
 
 namespace pretrained {
@@ -43,13 +46,20 @@ struct OPTConfig {
   // Of a model that classifies sequences.
   int64_t num_labels = 2;
   std::string problem_type;  // Empty: it follows from the labels.
+  // Layer to the heads it lost, numbered as before any was pruned.
+  std::map<int64_t, std::set<int64_t>> pruned_heads;
 
   // kInvalidArgument, naming file and attribute, for a value of another type, a
   // size below one, heads that do not divide the hidden size, an activation
-  // that does not exist, or a padding token beyond the vocabulary.
+  // that does not exist, a padding token beyond the vocabulary, or pruned heads
+  // that there are not.
   static absl::StatusOr<OPTConfig> From(const PretrainedConfig& config);
 
   int64_t head_size() const { return hidden_size / num_attention_heads; }
+  // Heads that layer `layer` has left.
+  int64_t num_heads(int64_t layer) const {
+    return NumHeadsLeft(pruned_heads, layer, num_attention_heads);
+  }
   bool has_projections() const { return word_embed_proj_dim != hidden_size; }
   bool has_final_layer_norm() const {
     return do_layer_norm_before && !remove_final_layer_norm;

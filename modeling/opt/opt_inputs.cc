@@ -71,9 +71,10 @@ absl::StatusOr<OPTInputFacts> CheckOPTInputs(const OPTConfig& config,
   OPTInputFacts facts{.batch = main.size(0),
                       .tokens = main.size(1),
                       .cached = CachedLength(inputs.past_key_values)};
-  status =
-      CheckCache(inputs.past_key_values, config.num_hidden_layers, 2, 2,
-                 facts.batch, config.num_attention_heads, config.head_size());
+  status = CheckCache(
+      inputs.past_key_values, config.num_hidden_layers, 2, 2, facts.batch,
+      [&](int64_t layer) { return config.num_heads(layer); },
+      config.head_size());
   if (status.ok()) {
     status = CheckIds("input_ids", inputs.input_ids, vocab_size, "vocab_size");
   }

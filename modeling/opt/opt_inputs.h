@@ -17,7 +17,8 @@ namespace pretrained {
 struct OPTModelInputs {
   at::Tensor input_ids;       // [b, s]; or inputs_embeds instead.
   at::Tensor attention_mask;  // [b, p + s]; 1 attends, all else does not.
-  at::Tensor head_mask;       // [layers, h]; 1 keeps, 0 drops a head.
+  // [layers, h]; 1 keeps, 0 drops a head. Pruned ones have an entry, too.
+  at::Tensor head_mask;
   KeyValueCache
       past_key_values;       // Key and value a layer, [b, h, p, head size].
   at::Tensor inputs_embeds;  // [b, s, word_embed_proj_dim]

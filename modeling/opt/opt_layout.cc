@@ -26,13 +26,14 @@ ModuleNode Norm(std::string name, const OPTConfig& opt) {
 
 ModuleNode Layer(const OPTConfig& opt, int64_t index) {
   const int64_t size = opt.hidden_size;
+  const int64_t inner = opt.num_heads(index) * opt.head_size();
   const bool bias = opt.enable_bias;
   ModuleNode attention{.name = "self_attn",
                        .class_name = "OPTAttention",
-                       .children = {LinearNode("k_proj", size, size, bias),
-                                    LinearNode("v_proj", size, size, bias),
-                                    LinearNode("q_proj", size, size, bias),
-                                    LinearNode("out_proj", size, size, bias)}};
+                       .children = {LinearNode("k_proj", size, inner, bias),
+                                    LinearNode("v_proj", size, inner, bias),
+                                    LinearNode("q_proj", size, inner, bias),
+                                    LinearNode("out_proj", inner, size, bias)}};
   return {.name = absl::StrCat(index),
           .class_name = "OPTDecoderLayer",
           .children = {std::move(attention),

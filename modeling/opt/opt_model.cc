@@ -3,17 +3,20 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "modeling/attention_mask.h"
 #include "modeling/auto_model.h"
 #include "modeling/catch_torch.h"
 #include "modeling/causal_mask.h"
+#include "modeling/head_pruning.h"
 #include "modeling/last_token.h"
 #include "modeling/losses.h"
 #include "modeling/named_inputs.h"
@@ -92,7 +95,8 @@ absl::StatusOr<OPTDecoderArguments> OPTModel::Prepare(
     absl::StatusOr<std::vector<at::Tensor>> masks =
         ExpandHeadMask(inputs.head_mask, opt_.num_hidden_layers, type);
     if (!masks.ok()) return masks.status();
-    arguments.head_mask = *std::move(masks);
+    arguments.head_mask =
+        OfHeadsLeft(*masks, opt_.pruned_heads, opt_.num_attention_heads);
   }
   return arguments;
 }
@@ -123,6 +127,23 @@ absl::StatusOr<ModelOutput> OPTModel::Call(const NamedTensors& inputs,
   absl::StatusOr<BaseModelOutput> output = Forward(arguments, options);
   if (!output.ok()) return output.status();
   return output->ToNamed();
+}
+
+std::optional<AttentionHeads> OPTModel::attention_heads() const {
+  const int64_t size = opt_.head_size();
+  return AttentionHeads{
+      .num_layers = opt_.num_hidden_layers,
+      .num_heads = opt_.num_attention_heads,
+      .pruned = opt_.pruned_heads,
+      .projections = [size](int64_t layer) {
+        const std::string path =
+            absl::StrCat("decoder.layers.", layer, ".self_attn.");
+        return std::vector<HeadProjection>{
+            {path + "k_proj", size},
+            {path + "v_proj", size},
+            {path + "q_proj", size},
+            {path + "out_proj", size, HeadProjection::Side::kInputs}};
+      }};
 }
 
 void OPTModel::InitializeTensor(const TensorToInitialize& target) const {

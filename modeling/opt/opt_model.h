@@ -1,7 +1,9 @@
 #ifndef PRETRAINED_MODELING_OPT_OPT_MODEL_H_
 #define PRETRAINED_MODELING_OPT_OPT_MODEL_H_
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,13 +60,22 @@ class OPTModel : public PretrainedModel, public Loadable<OPTModel> {
 
   const OPTConfig& opt_config() const { return opt_; }
 
+ protected:
+  std::optional<AttentionHeads> attention_heads() const override;
+  void TakePrunedHeads(const PrunedHeads& pruned) override {
+    opt_.pruned_heads = pruned;
+  }
+  void TakeVocabSize(int64_t vocab_size) override {
+    opt_.vocab_size = vocab_size;
+  }
+
  private:
   // What the decoder gets, for inputs that are checked.
   absl::StatusOr<OPTDecoderArguments> Prepare(
       const OPTModelInputs& inputs, OPTInputFacts facts,
       const ForwardOptions& options) const;
 
-  const OPTConfig opt_;
+  OPTConfig opt_;
   std::shared_ptr<OPTDecoder> decoder_;
 };
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "ATen/core/Tensor.h"
+#include "ATen/ops/tensor.h"
 #include "device_map/module_tree.h"
 #include "modeling/attention.h"
 #include "modeling/key_value_store.h"
@@ -70,11 +71,19 @@ T5AttentionResult T5Attention::Forward(const T5AttentionArguments& arguments) {
     result.position_bias =
         PositionBias(query.size(2), result.key.size(2), arguments.mask);
   }
+  at::Tensor bias = result.position_bias;
+  if (!arguments.heads_left.empty() && bias.size(1) > 1) {
+    bias = bias.index_select(
+        1, at::tensor(at::IntArrayRef(arguments.heads_left.data(),
+                                      arguments.heads_left.size()),
+                      at::dtype(at::kLong))
+               .to(bias.device()));
+  }
   AttentionResult attended =
       Attend({.query = query,
               .key = result.key,
               .value = result.value,
-              .bias = result.position_bias,
+              .bias = bias,
               .head_mask = arguments.head_mask,
               .scale = 1.0,
               .dropout_probability = is_training() ? dropout_rate_ : 0.0,

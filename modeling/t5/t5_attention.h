@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "ATen/core/Tensor.h"
+#include "absl/types/span.h"
 #include "device_map/module_tree.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
@@ -27,6 +28,9 @@ struct T5AttentionArguments {
   at::Tensor past_key;   // Cached: [b, h, k - q, d]; whole for cross-attention.
   at::Tensor past_value;
   KeyValueStore::Layer* store = nullptr;  // Of self-attention.
+  // Where heads were pruned: those that are left, by their numbers in
+  // position_bias, which has all. Empty for all.
+  absl::Span<const int64_t> heads_left;
   bool output_attentions = false;
 
   template <typename F>
@@ -43,7 +47,8 @@ struct T5AttentionResult {
   at::Tensor hidden_states;  // [b, q, e]
   at::Tensor key;            // What to cache: [b, h, k, d].
   at::Tensor value;
-  at::Tensor position_bias;  // For the next layer: [1 or b, 1 or h, 1 or q, k].
+  // For the next layer: [1 or b, 1 or h, 1 or q, k], of pruned heads as well.
+  at::Tensor position_bias;
   at::Tensor probabilities;  // [b, h, q, k], if output_attentions.
 
   template <typename F>

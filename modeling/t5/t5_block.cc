@@ -122,6 +122,7 @@ T5BlockResult T5Block::Forward(const T5BlockArguments& arguments) {
                              .past_key = Cached(arguments.past, 0),
                              .past_value = Cached(arguments.past, 1),
                              .store = arguments.store,
+                             .heads_left = arguments.heads_left,
                              .output_attentions = arguments.output_attentions});
   T5BlockResult result{.present = {self.key, self.value},
                        .position_bias = self.position_bias,

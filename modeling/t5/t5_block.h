@@ -1,9 +1,11 @@
 #ifndef PRETRAINED_MODELING_T5_T5_BLOCK_H_
 #define PRETRAINED_MODELING_T5_T5_BLOCK_H_
 
+#include <cstdint>
 #include <memory>
 
 #include "ATen/core/Tensor.h"
+#include "absl/types/span.h"
 #include "device_map/module_tree.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
@@ -78,6 +80,7 @@ struct T5BlockArguments {
   at::Tensor cross_attn_head_mask;
   LayerCache past;  // Empty at the first token.
   KeyValueStore::Layer* store = nullptr;
+  absl::Span<const int64_t> heads_left;  // See T5AttentionArguments.
   bool output_attentions = false;
 
   template <typename F>

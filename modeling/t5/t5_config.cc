@@ -165,8 +165,7 @@ absl::StatusOr<T5Config> T5Config::From(const PretrainedConfig& config) {
   reader.OptionalInt("decoder_start_token_id", t5.decoder_start_token_id);
   reader.Bool("output_attentions", t5.output_attentions);
   reader.Bool("output_hidden_states", t5.output_hidden_states);
-  reader.Require(derived.Get("pruned_heads").empty(), "pruned_heads",
-                 "none is expected: a T5 with pruned heads cannot be loaded");
+  reader.PrunedHeads(t5.num_layers, t5.num_heads, t5.pruned_heads);
   if (!reader.ok()) return reader.status();
   return t5;
 }

@@ -2,10 +2,13 @@
 #define PRETRAINED_MODELING_T5_T5_CONFIG_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "modeling/attention_heads.h"
 #include "modeling/pretrained_config.h"
 
 namespace pretrained {
@@ -40,10 +43,13 @@ struct T5Config {
   std::optional<int64_t> decoder_start_token_id;
   bool output_attentions = false;
   bool output_hidden_states = false;
+  // Layer of the encoder to the heads that its self-attention lost, numbered as
+  // before any was pruned. Stacks that share weights both lost them.
+  std::map<int64_t, std::set<int64_t>> pruned_heads;
 
   // kInvalidArgument, naming file and attribute, for a value of another type, a
   // size out of range, a `feed_forward_proj` of another form, an activation
-  // that does not exist, or pruned heads, which no T5 can load.
+  // that does not exist, or pruned heads that there are not.
   // Differs: buckets that cannot hold every distance are refused here; 4.34
   //     fails at the first distance without a bucket. What follows from other
   //     attributes follows from their last values; in 4.34 from those that the
@@ -51,6 +57,14 @@ struct T5Config {
   static absl::StatusOr<T5Config> From(const PretrainedConfig& config);
 
   int64_t inner_dim() const { return num_heads * d_kv; }
+  // Whether the decoder's matrices are the encoder's.
+  bool shares_stacks() const {
+    return tie_encoder_decoder && is_encoder_decoder;
+  }
+  // Heads that self-attention of the encoder's layer `layer` has left.
+  int64_t heads_left(int64_t layer) const {
+    return NumHeadsLeft(pruned_heads, layer, num_heads);
+  }
 };
 
 // What makes a PretrainedConfig a T5 one: model type, defaults, its names of

@@ -165,7 +165,7 @@ TEST(T5ConfigTest, NamesFileAndAttributeOfWhatMakesNoModel) {
       {R"({"is_gated_act": 1})", "'is_gated_act' is 1"},
       {R"({"tie_word_embeddings": "no"})", "'tie_word_embeddings' is \"no\""},
       {R"({"pad_token_id": "0"})", "'pad_token_id' is \"0\""},
-      {R"({"pruned_heads": {"0": [1]}})", "'pruned_heads' is {\"0\":[1]}"},
+      {R"({"pruned_heads": {"0": [8]}})", "'pruned_heads' is {\"0\":[8]}"},
   };
   for (const BadConfig& bad : kBadConfigs) {
     SCOPED_TRACE(bad.text);

@@ -29,9 +29,12 @@ ModuleNode Norm(std::string name, const T5Config& config) {
   return RmsNormNode(std::move(name), "T5LayerNorm", config.d_model);
 }
 
-ModuleNode Attention(std::string name, const T5Config& config, bool has_bias) {
+// Of `heads` heads. The table of relative positions has a column for each that
+// any layer has, which is all of them.
+ModuleNode Attention(std::string name, const T5Config& config, int64_t heads,
+                     bool has_bias) {
   const int64_t outer = config.d_model;
-  const int64_t inner = config.inner_dim();
+  const int64_t inner = heads * config.d_kv;
   ModuleNode node{.name = std::move(name), .class_name = "T5Attention"};
   for (const char* projection : {"q", "k", "v"}) {
     node.children.push_back(
@@ -74,29 +77,41 @@ ModuleNode Step(int64_t index, std::string class_name, ModuleNode inner,
                        DropoutNode("dropout")}};
 }
 
+// What a stack is.
+struct StackKind {
+  bool is_decoder = false;
+  bool has_pruned_heads = true;  // As the config says.
+};
+
 // Layer 0 alone has the table of relative positions; the others get its bias.
-ModuleNode Block(int64_t index, const T5Config& config, bool is_decoder) {
+ModuleNode Block(int64_t index, const T5Config& config, StackKind kind) {
   ModuleNode steps{.name = "layer", .class_name = "ModuleList"};
-  steps.children.push_back(Step(
-      0, "T5LayerSelfAttention",
-      Attention("SelfAttention", config, /*has_bias=*/index == 0), config));
-  if (is_decoder) {
+  steps.children.push_back(
+      Step(0, "T5LayerSelfAttention",
+           Attention("SelfAttention", config,
+                     kind.has_pruned_heads ? config.heads_left(index)
+                                           : config.num_heads,
+                     /*has_bias=*/index == 0),
+           config));
+  if (kind.is_decoder) {
     steps.children.push_back(
         Step(1, "T5LayerCrossAttention",
-             Attention("EncDecAttention", config, /*has_bias=*/false), config));
+             Attention("EncDecAttention", config, config.num_heads,
+                       /*has_bias=*/false),
+             config));
   }
   steps.children.push_back(
-      Step(is_decoder ? 2 : 1, "T5LayerFF", FeedForward(config), config));
+      Step(kind.is_decoder ? 2 : 1, "T5LayerFF", FeedForward(config), config));
   return {.name = absl::StrCat(index),
           .class_name = "T5Block",
           .children = {std::move(steps)}};
 }
 
 ModuleNode Stack(std::string name, const T5Config& config, int64_t num_layers,
-                 bool is_decoder) {
+                 StackKind kind) {
   ModuleNode blocks{.name = "block", .class_name = "ModuleList"};
   for (int64_t i = 0; i < num_layers; ++i) {
-    blocks.children.push_back(Block(i, config, is_decoder));
+    blocks.children.push_back(Block(i, config, kind));
   }
   return {.name = std::move(name),
           .class_name = "T5Stack",
@@ -131,9 +146,7 @@ std::string EncoderName(absl::string_view name) {
 
 absl::Status TieEncoderToDecoder(const PretrainedConfig& config,
                                  const T5Config& t5, ModelLayout& layout) {
-  if (!t5.tie_encoder_decoder || !t5.is_encoder_decoder) {
-    return absl::OkStatus();
-  }
+  if (!t5.shares_stacks()) return absl::OkStatus();
   if (t5.num_decoder_layers > t5.num_layers) {
     return config.BadValue(
         "tie_encoder_decoder",
@@ -163,9 +176,10 @@ absl::StatusOr<ModelLayout> EncoderDecoder(std::string class_name,
   layout.keys_to_ignore_on_load_unexpected = {
       "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"};
   std::vector<ModuleNode>& children = layout.tree.root.children;
-  children.push_back(Stack("encoder", t5, t5.num_layers, /*is_decoder=*/false));
+  children.push_back(Stack("encoder", t5, t5.num_layers, {}));
   children.push_back(
-      Stack("decoder", t5, t5.num_decoder_layers, /*is_decoder=*/true));
+      Stack("decoder", t5, t5.num_decoder_layers,
+            {.is_decoder = true, .has_pruned_heads = t5.shares_stacks()}));
   layout.tree.tied.push_back(
       {kSharedEmbeddings, kEncoderEmbeddings, kDecoderEmbeddings});
   absl::Status status = TieEncoderToDecoder(config, t5, layout);
@@ -202,7 +216,7 @@ absl::StatusOr<ModelLayout> T5ForConditionalGenerationLayout(
 
 absl::StatusOr<ModelLayout> T5EncoderModelLayout(const PretrainedConfig& config,
                                                  const T5Config& t5) {
-  if (t5.tie_encoder_decoder && t5.is_encoder_decoder) {
+  if (t5.shares_stacks()) {
     return config.BadValue("tie_encoder_decoder",
                            "T5EncoderModel has no decoder to share weights "
                            "with: false is expected");
@@ -211,7 +225,7 @@ absl::StatusOr<ModelLayout> T5EncoderModelLayout(const PretrainedConfig& config,
   layout.tied_weights_keys = {kEncoderEmbeddings};
   layout.keys_to_ignore_on_load_unexpected = {"decoder"};
   layout.tree.root.children.push_back(
-      Stack("encoder", t5, t5.num_layers, t5.is_decoder));
+      Stack("encoder", t5, t5.num_layers, {.is_decoder = t5.is_decoder}));
   layout.tree.tied.push_back({kSharedEmbeddings, kEncoderEmbeddings});
   return layout;
 }

@@ -6,16 +6,18 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "ATen/core/grad_mode.h"
 #include "ATen/ops/tensor.h"
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "device_map/module_tree.h"
+#include "modeling/attention_heads.h"
 #include "modeling/layers.h"
 #include "modeling/model_layout.h"
 #include "modeling/model_output.h"
@@ -26,7 +28,6 @@
 #include "modeling/t5/t5_config.h"
 #include "modeling/t5/t5_inputs.h"
 #include "modeling/t5/t5_stack.h"
-#include "modeling/token_embeddings.h"
 #include "modeling/weight_init.h"
 
 namespace pretrained {
@@ -59,6 +60,7 @@ T5PreTrainedModel::T5PreTrainedModel(PretrainedConfig config,
   shared_ = AddChild<Embedding>(root, "shared", options);
   encoder_ = AddChild<T5Stack>(root, "encoder", options, t5_, shared_,
                                encoder_is_decoder);
+  encoder_->SetPrunedHeads(t5_.pruned_heads);
 }
 
 void T5PreTrainedModel::InitializeTensor(
@@ -66,6 +68,17 @@ void T5PreTrainedModel::InitializeTensor(
   at::NoGradGuard no_grad;
   if (dynamic_cast<const RmsNorm*>(&target.owner) != nullptr) {
     target.tensor.fill_(t5_.initializer_factor);
+    return;
+  }
+  if (target.is_new_rows) {
+    // The peer makes them with a module of torch's own, whose start T5 leaves.
+    if (dynamic_cast<const Embedding*>(&target.owner) != nullptr) {
+      target.tensor.normal_(0.0, 1.0, target.generator);
+    } else {
+      const double bound =
+          1.0 / std::sqrt(static_cast<double>(target.tensor.size(1)));
+      target.tensor.uniform_(-bound, bound, target.generator);
+    }
     return;
   }
   absl::string_view module = target.name;
@@ -85,26 +98,26 @@ NamedTensors T5PreTrainedModel::dummy_inputs() const {
                .reshape({3, 5})}};
 }
 
-absl::Status T5PreTrainedModel::ResizeTokenEmbeddings(
-    int64_t num_tokens, std::optional<int64_t> pad_to_multiple_of) {
-  absl::Status status =
-      PretrainedModel::ResizeTokenEmbeddings(num_tokens, pad_to_multiple_of);
-  if (!status.ok()) return status;
-  absl::StatusOr<int64_t> rows = config().GetInt("vocab_size");
-  if (!rows.ok()) return rows.status();
-  t5_.vocab_size = *rows;  // What ids are checked against.
-  if (OutputEmbeddingsPath().empty() || t5_.tie_word_embeddings) {
-    return absl::OkStatus();
-  }
-  return ResizeEmbeddingRows(
-             *this, OutputEmbeddingsPath() + ".weight", *rows, std::nullopt,
-             [](const Module&, const at::Tensor& tensor) {
-               // As every new matrix of torch.nn.Linear.
-               const double bound =
-                   1.0 / std::sqrt(static_cast<double>(tensor.size(1)));
-               tensor.uniform_(-bound, bound);
-             })
-      .status();
+std::optional<AttentionHeads> T5PreTrainedModel::attention_heads() const {
+  const int64_t size = t5_.d_kv;
+  return AttentionHeads{
+      .num_layers = t5_.num_layers,
+      .num_heads = t5_.num_heads,
+      .pruned = t5_.pruned_heads,
+      .projections = [size](int64_t layer) {
+        const std::string path =
+            absl::StrCat("encoder.block.", layer, ".layer.0.SelfAttention.");
+        return std::vector<HeadProjection>{
+            {path + "q", size},
+            {path + "k", size},
+            {path + "v", size},
+            {path + "o", size, HeadProjection::Side::kInputs}};
+      }};
+}
+
+void T5PreTrainedModel::TakePrunedHeads(const PrunedHeads& pruned) {
+  t5_.pruned_heads = pruned;
+  encoder_->SetPrunedHeads(pruned);
 }
 
 absl::StatusOr<at::Tensor> T5PreTrainedModel::ShiftRight(
@@ -133,7 +146,14 @@ T5EncoderDecoder::T5EncoderDecoder(PretrainedConfig config, const T5Config& t5,
     : T5PreTrainedModel(std::move(config), t5, std::move(layout), options,
                         /*encoder_is_decoder=*/false),
       decoder_(AddChild<T5Stack>(this->layout().tree.root, "decoder", options,
-                                 t5, shared(), /*is_decoder=*/true)) {}
+                                 t5, shared(), /*is_decoder=*/true)) {
+  if (t5.shares_stacks()) decoder_->SetPrunedHeads(t5.pruned_heads);
+}
+
+void T5EncoderDecoder::TakePrunedHeads(const PrunedHeads& pruned) {
+  T5PreTrainedModel::TakePrunedHeads(pruned);
+  if (t5_config().shares_stacks()) decoder_->SetPrunedHeads(pruned);
+}
 
 absl::StatusOr<BaseModelOutput> T5EncoderDecoder::Decode(
     const T5Inputs& inputs, const at::Tensor& encoder_states,

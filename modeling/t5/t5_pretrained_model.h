@@ -7,8 +7,8 @@
 #include <string>
 
 #include "ATen/core/Tensor.h"
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "modeling/attention_heads.h"
 #include "modeling/layers.h"
 #include "modeling/model_layout.h"
 #include "modeling/model_output.h"
@@ -33,11 +33,6 @@ class T5PreTrainedModel : public PretrainedModel {
   // Matches: `T5PreTrainedModel._init_weights`.
   void InitializeTensor(const TensorToInitialize& target) const override;
 
-  // An output matrix that is not tied to the embeddings is resized with them.
-  absl::Status ResizeTokenEmbeddings(
-      int64_t num_tokens,
-      std::optional<int64_t> pad_to_multiple_of = std::nullopt) override;
-
   std::string InputEmbeddingsPath() const override { return "shared"; }
 
   // The decoder's, too.
@@ -57,6 +52,13 @@ class T5PreTrainedModel : public PretrainedModel {
 
   const std::shared_ptr<Embedding>& shared() const { return shared_; }
 
+  // Those of the encoder's self-attention, as in T5EncoderModel of 4.34.
+  std::optional<AttentionHeads> attention_heads() const override;
+  void TakePrunedHeads(const PrunedHeads& pruned) override;
+  void TakeVocabSize(int64_t vocab_size) override {
+    t5_.vocab_size = vocab_size;
+  }
+
  private:
   T5Config t5_;
   std::shared_ptr<Embedding> shared_;
@@ -73,6 +75,8 @@ class T5EncoderDecoder : public T5PreTrainedModel {
   // caller's business.
   absl::StatusOr<Seq2SeqOutput> EncodeAndDecode(const T5Inputs& inputs,
                                                 const ForwardOptions& options);
+
+  void TakePrunedHeads(const PrunedHeads& pruned) override;
 
  private:
   absl::StatusOr<BaseModelOutput> Decode(const T5Inputs& inputs,

@@ -10,7 +10,9 @@
 #include "ATen/ops/ones.h"
 #include "absl/status/statusor.h"
 #include "device_map/module_tree.h"
+#include "modeling/attention_heads.h"
 #include "modeling/attention_mask.h"
+#include "modeling/head_pruning.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
@@ -35,6 +37,7 @@ T5Stack::T5Stack(const ModuleNode& node, const ModuleOptions& options,
                  std::shared_ptr<Embedding> embed_tokens, bool is_decoder)
     : CallableModule(node, options),
       is_decoder_(is_decoder),
+      num_heads_(config.num_heads),
       embed_tokens_(register_module("embed_tokens", std::move(embed_tokens))) {
   const ModuleNode& list_node = node.child("block");
   auto list = AddChild<Container>(node, "block", options);
@@ -81,7 +84,7 @@ absl::StatusOr<T5StackArguments> T5Stack::Prepare(
   absl::StatusOr<std::vector<at::Tensor>> head_mask =
       ExpandHeadMask(inputs.head_mask, num_layers, type);
   if (!head_mask.ok()) return head_mask.status();
-  arguments.head_mask = *std::move(head_mask);
+  arguments.head_mask = OfHeadsLeft(*head_mask, pruned_heads_, num_heads_);
   absl::StatusOr<std::vector<at::Tensor>> cross_head_mask =
       ExpandHeadMask(inputs.cross_attn_head_mask, num_layers, type);
   if (!cross_head_mask.ok()) return cross_head_mask.status();
@@ -116,6 +119,12 @@ T5StackResult T5Stack::Forward(const T5StackArguments& arguments) {
     }
     if (arguments.use_cache) {
       block_arguments.store = StoreOfLayer(arguments.store, i);
+    }
+    std::vector<int64_t> heads_left;
+    if (const auto layer = static_cast<int64_t>(i);
+        pruned_heads_.contains(layer)) {
+      heads_left = HeadsLeft(pruned_heads_, layer, num_heads_);
+      block_arguments.heads_left = heads_left;
     }
     T5BlockResult block = blocks_[i]->Call(std::move(block_arguments));
     hidden_states = std::move(block.hidden_states);

@@ -1,12 +1,15 @@
 #ifndef PRETRAINED_MODELING_T5_T5_STACK_H_
 #define PRETRAINED_MODELING_T5_T5_STACK_H_
 
+#include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
 #include "device_map/module_tree.h"
+#include "modeling/attention_heads.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
@@ -88,11 +91,16 @@ class T5Stack : public CallableModule<T5StackArguments, T5StackResult> {
   // fit this stack.
   absl::StatusOr<T5StackArguments> Prepare(const T5StackInputs& inputs) const;
 
+  // The layers of self-attention that lost heads, and which.
+  void SetPrunedHeads(PrunedHeads pruned) { pruned_heads_ = std::move(pruned); }
+
  protected:
   T5StackResult Forward(const T5StackArguments& arguments) override;
 
  private:
   const bool is_decoder_;
+  const int64_t num_heads_;  // Before any was pruned.
+  PrunedHeads pruned_heads_;
   std::shared_ptr<Embedding> embed_tokens_;
   std::vector<std::shared_ptr<T5Block>> blocks_;
   std::shared_ptr<RmsNorm> final_layer_norm_;
