@@ -3,6 +3,7 @@
 
 #include <exception>
 #include <new>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -15,9 +16,26 @@
 
 namespace pretrained {
 
+// An error on its way out of a place that returns no Status (a module's hook)
+// to the CatchTorch() around it.
+class StatusError : public std::exception {
+ public:
+  // `status` must not be OK.
+  explicit StatusError(absl::Status status)
+      : status_(std::move(status)), text_(status_.ToString()) {}
+
+  const absl::Status& status() const { return status_; }
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  absl::Status status_;
+  std::string text_;
+};
+
 // Runs `work`, which may call LibTorch, and turns what it throws into a Status:
-// kResourceExhausted when memory ran out, else kInvalidArgument with LibTorch's
-// message, without its backtrace, after `doing`.
+// that of a StatusError, with `doing` before its message; kResourceExhausted
+// when memory ran out, else kInvalidArgument with LibTorch's message, without
+// its backtrace, after `doing`.
 //
 //   return CatchTorch("pruning heads of layer 3",
 //                     [&]() -> absl::StatusOr<at::Tensor> { .. });
@@ -27,6 +45,9 @@ template <typename Work>
 std::invoke_result_t<Work> CatchTorch(absl::string_view doing, Work&& work) {
   try {
     return std::forward<Work>(work)();
+  } catch (const StatusError& error) {
+    return absl::Status(error.status().code(),
+                        absl::StrCat(doing, ": ", error.status().message()));
   } catch (const c10::OutOfMemoryError& error) {
     return absl::ResourceExhaustedError(
         absl::StrCat(doing, ": ", error.what_without_backtrace()));

@@ -61,6 +61,15 @@ TEST(CatchTorchTest, MemoryThatIsNotThereIsResourceExhausted) {
                        "allocating: not enough memory"));
 }
 
+TEST(CatchTorchTest, StatusOnItsWayOutKeepsItsCode) {
+  EXPECT_THAT(
+      CatchTorch("calling the model",
+                 []() -> absl::StatusOr<at::Tensor> {
+                   throw StatusError(absl::DataLossError("file cut"));
+                 }),
+      StatusIs(absl::StatusCode::kDataLoss, "calling the model: file cut"));
+}
+
 TEST(CatchTorchTest, OtherExceptionsAreOurBug) {
   EXPECT_THAT(CatchTorch("adding",
                          []() -> absl::Status {

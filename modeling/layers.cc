@@ -30,6 +30,23 @@ OneTensor Linear::Forward(const OneTensor& input) {
   return {at::linear(input.value, weight, bias)};
 }
 
+at::Tensor Linear::WithoutBias(const at::Tensor& x,
+                               std::optional<int64_t> out_features,
+                               std::optional<int64_t> in_features) {
+  return CallAs({x},
+                [&](const OneTensor& input) -> OneTensor {
+                  at::Tensor weight = parameter("weight");
+                  if (out_features.has_value()) {
+                    weight = weight.narrow(0, 0, *out_features);
+                  }
+                  if (in_features.has_value()) {
+                    weight = weight.narrow(1, 0, *in_features);
+                  }
+                  return {at::linear(input.value, weight)};
+                })
+      .value;
+}
+
 Embedding::Embedding(const ModuleNode& node, const ModuleOptions& options,
                      std::optional<int64_t> padding_idx)
     : CallableModule(node, options), padding_idx_(padding_idx) {

@@ -20,6 +20,12 @@ class Linear : public CallableModule<OneTensor, OneTensor> {
 
   at::Tensor operator()(const at::Tensor& x) { return Call({x}).value; }
 
+  // x W^T, with the first `out_features` rows and `in_features` columns of W:
+  // all of them where it does not say.
+  at::Tensor WithoutBias(const at::Tensor& x,
+                         std::optional<int64_t> out_features = std::nullopt,
+                         std::optional<int64_t> in_features = std::nullopt);
+
  protected:
   OneTensor Forward(const OneTensor& input) override;
 };

@@ -1,5 +1,7 @@
 #include "modeling/module.h"
 
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,6 +14,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -61,6 +64,11 @@ Module::Module(const ModuleNode& node, const ModuleOptions& options)
 }
 
 const at::Tensor& Module::parameter(absl::string_view name) const {
+  for (const auto& hook : hooks_) {
+    if (const at::Tensor* found = hook->FindParameter(*this, name)) {
+      return *found;
+    }
+  }
   const at::Tensor* found = parameters_.find(std::string(name));
   ABSL_CHECK(found != nullptr) << class_name_ << " has no parameter " << name;
   return *found;
@@ -103,14 +111,36 @@ void Module::AddHook(std::shared_ptr<ModuleHook> hook) {
   hooks_.push_back(std::move(hook));
 }
 
-void Module::RunPreHooks(absl::Span<at::Tensor* const> arguments) {
-  for (const auto& hook : hooks_) hook->PreForward(*this, arguments);
+bool Module::RemoveHook(const ModuleHook* hook) {
+  return std::erase_if(hooks_, [&](const auto& other) {
+           return other.get() == hook;
+         }) > 0;
 }
 
-void Module::RunPostHooks(absl::Span<at::Tensor* const> results) {
-  for (auto hook = hooks_.rbegin(); hook != hooks_.rend(); ++hook) {
-    (*hook)->PostForward(*this, results);
+std::function<absl::StatusOr<at::Tensor>()> Module::ParameterReader(
+    absl::string_view name) const {
+  for (const auto& hook : hooks_) {
+    if (auto read = hook->ParameterReader(*this, name)) return read;
   }
+  return nullptr;
+}
+
+void Module::HookedCall::Begin(absl::Span<at::Tensor* const> arguments) {
+  for (const auto& hook : module_.hooks_) {
+    hook->PreForward(module_, arguments);
+    ++begun_;
+  }
+}
+
+void Module::HookedCall::End(absl::Span<at::Tensor* const> results) {
+  while (begun_ > 0) {
+    --begun_;
+    module_.hooks_[begun_]->PostForward(module_, results);
+  }
+}
+
+Module::HookedCall::~HookedCall() {
+  while (begun_ > 0) module_.hooks_[--begun_]->AbandonForward(module_);
 }
 
 void Module::ForEachModule(

@@ -1,6 +1,8 @@
 #ifndef PRETRAINED_MODELING_MODULE_H_
 #define PRETRAINED_MODELING_MODULE_H_
 
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +14,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "c10/core/Device.h"
@@ -32,6 +35,8 @@ class Module;
 
 // What runs around a module's forward: offloading, memory recording, .. The
 // tensors are the call's own slots, so a hook may put others in their place.
+// PreForward and PostForward report what fails by throwing: StatusError
+// (catch_torch.h) for a Status.
 class ModuleHook {
  public:
   virtual ~ModuleHook() = default;
@@ -39,6 +44,22 @@ class ModuleHook {
                           absl::Span<at::Tensor* const> arguments) {}
   virtual void PostForward(Module& module,
                            absl::Span<at::Tensor* const> results) {}
+  // Takes the place of PostForward where Forward, or a hook after this one,
+  // threw. Must not throw.
+  virtual void AbandonForward(Module& module) {}
+
+  // What parameter() answers while a call runs, instead of the module's own;
+  // null for that. Good until this thread's call of the module ends.
+  virtual const at::Tensor* FindParameter(const Module& module,
+                                          absl::string_view name) const {
+    return nullptr;
+  }
+  // Reads a parameter whose values this hook keeps elsewhere; null for one that
+  // it does not keep. What is returned may outlive the hook.
+  virtual std::function<absl::StatusOr<at::Tensor>()> ParameterReader(
+      const Module& module, absl::string_view name) const {
+    return nullptr;
+  }
 };
 
 // A torch::nn::Module whose tensors are registered from a layout node, on any
@@ -71,7 +92,18 @@ class Module : public torch::nn::Module {
   // hooks were added, PostForward in the reverse.
   void AddHook(std::shared_ptr<ModuleHook> hook);
   void RemoveHooks() { hooks_.clear(); }
+  // Takes one away; whether it was there.
+  bool RemoveHook(const ModuleHook* hook);
   bool has_hooks() const { return !hooks_.empty(); }
+  absl::Span<const std::shared_ptr<ModuleHook>> hooks() const { return hooks_; }
+  // Reads the values of a parameter here that is on the meta device because a
+  // hook keeps them elsewhere (offloaded); null where none does. What is
+  // returned may outlive the module.
+  std::function<absl::StatusOr<at::Tensor>()> ParameterReader(
+      absl::string_view name) const;
+  // Whether hooks run: not around modules that are not called (Container), nor
+  // around whole models.
+  virtual bool runs_hooks() const { return false; }
 
   // Fills buffers that are computed, not stored (position ids, ..), on
   // `device`. The default has none.
@@ -119,8 +151,20 @@ class Module : public torch::nn::Module {
   // Replaces a tensor of this very module.
   void SetOwnTensor(absl::string_view name, at::Tensor tensor);
 
-  void RunPreHooks(absl::Span<at::Tensor* const> arguments);
-  void RunPostHooks(absl::Span<at::Tensor* const> results);
+  // Runs hooks around one call; AbandonForward if it goes before End().
+  class HookedCall {
+   public:
+    explicit HookedCall(Module& module) : module_(module) {}
+    HookedCall(const HookedCall&) = delete;
+    HookedCall& operator=(const HookedCall&) = delete;
+    ~HookedCall();
+    void Begin(absl::Span<at::Tensor* const> arguments);
+    void End(absl::Span<at::Tensor* const> results);
+
+   private:
+    Module& module_;
+    size_t begun_ = 0;  // Hooks whose PreForward ran, and no PostForward yet.
+  };
 
  private:
   at::Tensor* Slot(absl::string_view name);
@@ -142,13 +186,24 @@ class CallableModule : public Module {
 
   Result Call(Arguments arguments) {
     if (!has_hooks()) return Forward(arguments);
-    RunPreHooks(Collect(arguments));
-    Result result = Forward(arguments);
-    RunPostHooks(Collect(result));
+    return CallAs(std::move(arguments),
+                  [this](const Arguments& given) { return Forward(given); });
+  }
+  bool runs_hooks() const override { return true; }
+
+ protected:
+  // Runs `work`, Result(const Arguments&), in the place of Forward(): for what
+  // a module does with its parameters beside that.
+  template <typename Work>
+  Result CallAs(Arguments arguments, const Work& work) {
+    if (!has_hooks()) return work(arguments);
+    HookedCall call(*this);
+    call.Begin(Collect(arguments));
+    Result result = work(arguments);
+    call.End(Collect(result));
     return result;
   }
 
- protected:
   virtual Result Forward(const Arguments& arguments) = 0;
 
  private:

@@ -1,6 +1,7 @@
 #include "modeling/module.h"
 
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -250,6 +251,81 @@ TEST(ModuleTest, HooksRunAroundForwardOutsideInAndMayReplaceTensors) {
   EXPECT_FALSE(root->first->has_hooks());
   EXPECT_TRUE(at::equal(root->first->Call({x}).value, at::zeros({3})));
   EXPECT_EQ(log.size(), 4u);
+}
+
+TEST(ModuleTest, AHookIsTakenAwayAlone) {
+  const auto root = MakeRoot();
+  std::vector<std::string> log;
+  const auto a = std::make_shared<AddingHook>("a", 1.0, log);
+  const auto b = std::make_shared<AddingHook>("b", 3.0, log);
+  root->first->AddHook(a);
+  root->first->AddHook(b);
+  EXPECT_TRUE(root->first->RemoveHook(a.get()));
+  EXPECT_FALSE(root->first->RemoveHook(a.get()));
+  EXPECT_THAT(root->first->hooks(), ElementsAre(b));
+}
+
+TEST(ModuleTest, HooksRunAroundModulesThatAreCalled) {
+  const auto root = MakeRoot();
+  EXPECT_TRUE(root->first->runs_hooks());
+  EXPECT_FALSE(root->runs_hooks());
+}
+
+// Has a weight of its own during calls, and may refuse to begin one.
+class LendingHook : public ModuleHook {
+ public:
+  explicit LendingHook(std::vector<std::string>& log) : log_(log) {}
+
+  void PreForward(Module&, absl::Span<at::Tensor* const>) override {
+    if (refuses) throw std::runtime_error("refused");
+    lends_ = true;
+  }
+  void PostForward(Module&, absl::Span<at::Tensor* const>) override {
+    lends_ = false;
+    log_.push_back("post");
+  }
+  void AbandonForward(Module&) override {
+    lends_ = false;
+    log_.push_back("abandon");
+  }
+  const at::Tensor* FindParameter(const Module&,
+                                  absl::string_view name) const override {
+    return lends_ && name == "weight" ? &weight : nullptr;
+  }
+
+  at::Tensor weight = at::full({3}, 7.0);
+  bool refuses = false;
+
+ private:
+  bool lends_ = false;
+  std::vector<std::string>& log_;
+};
+
+TEST(ModuleTest, AHookMayLendParametersToACall) {
+  const auto root = MakeRoot();  // On meta.
+  std::vector<std::string> log;
+  root->first->AddHook(std::make_shared<LendingHook>(log));
+  EXPECT_TRUE(root->first->parameter("weight").is_meta());
+  EXPECT_TRUE(
+      at::equal(root->first->Call({at::ones({3})}).value, at::full({3}, 7.0)));
+  EXPECT_TRUE(root->first->parameter("weight").is_meta());
+  EXPECT_THAT(log, ElementsAre("post"));
+}
+
+TEST(ModuleTest, HooksThatBeganAreAbandonedWhereACallFails) {
+  const auto root = MakeRoot();
+  std::vector<std::string> log;
+  root->first->AddHook(std::make_shared<LendingHook>(log));
+  EXPECT_THROW(root->first->Call({at::ones({4})}), c10::Error) << "4 times 3";
+  EXPECT_THAT(log, ElementsAre("abandon"));
+  const auto refusing = std::make_shared<LendingHook>(log);
+  refusing->refuses = true;
+  root->first->AddHook(refusing);
+  EXPECT_THROW(root->first->Call({at::ones({3})}), std::runtime_error);
+  EXPECT_THAT(log, ElementsAre("abandon", "abandon")) << "of the first alone";
+  refusing->refuses = false;
+  root->first->Call({at::ones({3})});
+  EXPECT_THAT(log, ElementsAre("abandon", "abandon", "post", "post"));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "modeling/pretrained_model.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -57,13 +58,21 @@ absl::StatusOr<SavedCheckpoint> PretrainedModel::SavePretrained(
     const std::string& folder, const SavePretrainedOptions& options) {
   absl::StatusOr<Dtype> saved_dtype = ToDtype(dtype());
   if (!saved_dtype.ok()) return saved_dtype.status();
+  absl::flat_hash_map<std::string, std::function<absl::StatusOr<at::Tensor>()>>
+      offloaded;
+  for (const NamedSlot& slot : TensorSlots()) {
+    if (!slot.tensor.is_meta()) continue;
+    auto read = slot.owner->ParameterReader(LastPart(slot.name));
+    if (read) offloaded.emplace(slot.name, std::move(read));
+  }
   return SaveModel({.class_name = class_name(),
                     .torch_dtype = std::string(DtypeName(*saved_dtype)),
                     .config = config_,
                     .generation_config = generation_config_,
                     .tied_weights_keys = layout_.tied_weights_keys,
                     .keys_to_ignore_on_save = layout_.keys_to_ignore_on_save,
-                    .state_dict = state_dict()},
+                    .state_dict = state_dict(),
+                    .offloaded = std::move(offloaded)},
                    folder, options);
 }
 

@@ -41,6 +41,7 @@ absl::StatusOr<StateDict> WhatToStore(const ModelToSave& model,
       stored, [&](const auto& entry) { return ignored.contains(entry.first); });
   for (const auto& [name, tensor] : stored) {
     if (tensor.defined() && !tensor.is_meta()) continue;
+    if (tensor.defined() && model.offloaded.contains(name)) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("tensor '", name, "' has no values to save: it is ",
                      tensor.defined() ? "on the meta device" : "undefined",
@@ -72,8 +73,26 @@ std::function<absl::Status(TensorSink)> Producer(const at::Tensor& tensor) {
   };
 }
 
+// The same for one that is read now; `described` is its place on meta.
+std::function<absl::Status(TensorSink)> OffloadedProducer(
+    const std::string& name, const at::Tensor& described,
+    const std::function<absl::StatusOr<at::Tensor>()>& read) {
+  return [name, described, read](TensorSink sink) -> absl::Status {
+    absl::StatusOr<at::Tensor> tensor = read();
+    if (!tensor.ok()) return tensor.status();
+    if (tensor->sizes() != described.sizes() ||
+        tensor->scalar_type() != described.scalar_type()) {
+      return absl::DataLossError(
+          absl::StrCat("tensor '", name,
+                       "': the offloaded weight has another shape or dtype "
+                       "than the model's"));
+    }
+    return Producer(*tensor)(sink);
+  };
+}
+
 absl::StatusOr<std::vector<TensorToWrite>> TensorsToWrite(
-    const StateDict& stored) {
+    const StateDict& stored, const ModelToSave& model) {
   const std::vector<int> first = FirstAliases(stored);
   std::vector<TensorToWrite> tensors;
   for (const auto& [name, tensor] : stored) {
@@ -90,6 +109,9 @@ absl::StatusOr<std::vector<TensorToWrite>> TensorsToWrite(
     written.shape = tensor.sizes().vec();
     if (first[index] != index) {
       written.alias_of = first[index];
+    } else if (tensor.is_meta()) {
+      written.produce =
+          OffloadedProducer(name, tensor, model.offloaded.at(name));
     } else if (tensor.is_cpu() && tensor.is_contiguous()) {
       written.data = tensor.const_data_ptr();
       if (written.data == nullptr) written.produce = Producer(tensor);
@@ -160,7 +182,8 @@ absl::StatusOr<SavedCheckpoint> SaveModel(
   }
   absl::StatusOr<StateDict> stored = WhatToStore(model, options);
   if (!stored.ok()) return stored.status();
-  absl::StatusOr<std::vector<TensorToWrite>> tensors = TensorsToWrite(*stored);
+  absl::StatusOr<std::vector<TensorToWrite>> tensors =
+      TensorsToWrite(*stored, model);
   if (!tensors.ok()) return tensors.status();
   SaveCheckpointOptions save{
       .format = options.safe_serialization ? "safetensors" : "torch",
@@ -172,12 +195,18 @@ absl::StatusOr<SavedCheckpoint> SaveModel(
   if (options.save_function && !options.safe_serialization) {
     const absl::flat_hash_map<std::string, at::Tensor> by_name(stored->begin(),
                                                                stored->end());
-    save.write_file = [by_name, &options](
+    save.write_file = [by_name, &options, &model](
                           const std::string& path,
                           absl::Span<const TensorToWrite> shard) {
       StateDict tensors_of_shard;
       for (const TensorToWrite& tensor : shard) {
-        tensors_of_shard.emplace_back(tensor.name, by_name.at(tensor.name));
+        at::Tensor values = by_name.at(tensor.name);
+        if (values.is_meta()) {
+          absl::StatusOr<at::Tensor> read = model.offloaded.at(tensor.name)();
+          if (!read.ok()) return read.status();
+          values = *std::move(read);
+        }
+        tensors_of_shard.emplace_back(tensor.name, std::move(values));
       }
       return options.save_function(tensors_of_shard, path);
     };

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "ATen/core/Tensor.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "checkpoint/save/save_checkpoint.h"
@@ -83,6 +85,11 @@ struct ModelToSave {
   std::vector<std::string> tied_weights_keys;       // See ModelLayout.
   std::vector<std::string> keys_to_ignore_on_save;  // Whole names.
   StateDict state_dict;
+  // Reads values of tensors that `state_dict` has on the meta device, by name:
+  // those of an offloaded model. Each is read when its turn to be written comes
+  // and let go after; several threads may do so at once.
+  absl::flat_hash_map<std::string, std::function<absl::StatusOr<at::Tensor>()>>
+      offloaded = {};
 };
 
 // Writes config.json, generation_config.json and the weights into `folder`, so
@@ -90,11 +97,14 @@ struct ModelToSave {
 // once, or nothing changes, whatever happens meanwhile (SaveCheckpoint()); the
 // folder may be the one that the weights are mapped from.
 //
+// Memory: tensors are written from where they are; of offloaded ones a few at a
+// time are read (all of a shard's where `save_function` writes it).
+//
 // Names that are one tensor are stored once in safetensors files
 // (AliasesToLeaveOut()); torch files keep all names.
 //   kInvalidArgument     a `max_shard_size` that is none, a tensor without
-//                        values (on the meta device), an ignored pattern that
-//                        is no regular expression
+//                        values (on the meta device, and not offloaded), an
+//                        ignored pattern that is no regular expression
 //   kFailedPrecondition  push_to_hub without an uploader
 //   as SaveCheckpoint(), `save_function` and the uploader
 // Differs: of tensors that overlap in memory but are not the same, each is

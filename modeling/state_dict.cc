@@ -163,11 +163,15 @@ std::vector<int> FirstAliases(const StateDict& state_dict) {
   for (const auto& [name, tensor] : state_dict) {
     const int index = static_cast<int>(aliases.size());
     aliases.push_back(index);
-    if (!tensor.defined() || tensor.is_meta() || tensor.numel() == 0) continue;
+    if (!tensor.defined() || tensor.numel() == 0) continue;
+    const void* const address =
+        tensor.is_meta()
+            ? static_cast<const void*>(tensor.unsafeGetTensorImpl())
+            : tensor.const_data_ptr();
     aliases.back() =
         first
-            .try_emplace({tensor.const_data_ptr(), tensor.sizes().vec(),
-                          tensor.strides().vec(), tensor.scalar_type()},
+            .try_emplace({address, tensor.sizes().vec(), tensor.strides().vec(),
+                          tensor.scalar_type()},
                          index)
             .first->second;
   }

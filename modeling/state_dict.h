@@ -16,8 +16,8 @@ namespace pretrained {
 using StateDict = std::vector<std::pair<std::string, at::Tensor>>;
 
 // For each tensor the index of the first one that is the same values in the
-// same memory: address, shape, strides and dtype. Its own where there is none,
-// as for tensors without elements.
+// same memory: address, shape, strides and dtype; on the meta device, the same
+// tensor object. Its own where there is none, as for tensors without elements.
 std::vector<int> FirstAliases(const StateDict& state_dict);
 
 // A checkpoint of the tensors in `state_dict`, so that loading need not know

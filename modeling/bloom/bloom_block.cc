@@ -21,8 +21,7 @@ namespace {
 at::Tensor Finish(Linear& linear, bool drops_bias, const at::Tensor& x,
                   double dropout, bool is_training,
                   const at::Tensor& residual) {
-  at::Tensor made =
-      drops_bias ? at::linear(x, linear.parameter("weight")) : linear(x);
+  at::Tensor made = drops_bias ? linear.WithoutBias(x) : linear(x);
   if (is_training) made = at::dropout(made, dropout, /*train=*/true);
   return residual + made;
 }

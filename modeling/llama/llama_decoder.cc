@@ -3,9 +3,9 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 
-#include "ATen/ops/linear.h"
 #include "device_map/module_tree.h"
 #include "modeling/attention.h"
 #include "modeling/key_value_store.h"
@@ -21,11 +21,6 @@ constexpr auto kDtypeOfInput = RmsNorm::ResultDtype::kOfInput;
 
 }  // namespace
 
-at::Tensor LinearWithRows(const Linear& linear, const at::Tensor& x,
-                          int64_t rows) {
-  return at::linear(x, linear.parameter("weight").narrow(0, 0, rows));
-}
-
 LlamaAttention::LlamaAttention(const ModuleNode& node,
                                const ModuleOptions& options,
                                const LlamaConfig& config,
@@ -40,9 +35,10 @@ LlamaAttention::LlamaAttention(const ModuleNode& node,
       rotary_(AddChild<RotaryEmbedding>(node, "rotary_emb", options,
                                         config.rotary, std::move(state))) {}
 
+// Where the peer adds up products of slices of a weight, 1 / pretraining_tp of
+// it each, it leaves out the bias, and rows or columns that fill no slice.
 at::Tensor LlamaAttention::Project(Linear& linear, const at::Tensor& x) const {
-  if (!drops_bias_) return linear(x);
-  return LinearWithRows(linear, x, linear.parameter("weight").size(0));
+  return drops_bias_ ? linear.WithoutBias(x) : linear(x);
 }
 
 LlamaLayerResult LlamaAttention::Forward(const LlamaLayerArguments& arguments) {
@@ -87,9 +83,9 @@ LlamaFeedForward::LlamaFeedForward(const ModuleNode& node,
 OneTensor LlamaFeedForward::Forward(const OneTensor& input) {
   const at::Tensor& x = input.value;
   if (!is_cut_) return {(*down_)((*activation_)((*gate_)(x)) * (*up_)(x))};
-  const at::Tensor inner = (*activation_)(LinearWithRows(*gate_, x, inner_)) *
-                           LinearWithRows(*up_, x, inner_);
-  return {at::linear(inner, down_->parameter("weight").narrow(1, 0, inner_))};
+  const at::Tensor inner = (*activation_)(gate_->WithoutBias(x, inner_)) *
+                           up_->WithoutBias(x, inner_);
+  return {down_->WithoutBias(inner, std::nullopt, inner_)};
 }
 
 LlamaLayer::LlamaLayer(const ModuleNode& node, const ModuleOptions& options,

@@ -114,11 +114,6 @@ class LlamaLayer
   std::shared_ptr<RmsNorm> middle_norm_;
 };
 
-// x times the first `rows` rows of the layer's weight, without a bias: what
-// slices of 1 / pretraining_tp of a weight come to, one after the other.
-at::Tensor LinearWithRows(const Linear& linear, const at::Tensor& x,
-                          int64_t rows);
-
 }  // namespace pretrained
 
 #endif  // PRETRAINED_MODELING_LLAMA_LLAMA_DECODER_H_

@@ -216,7 +216,7 @@ absl::StatusOr<HeadOutput> LlamaLikeForCausalLM::Forward(
     const int64_t counted = rows / slices * slices;
     const at::Tensor logits = counted == rows
                                   ? (*lm_head_)(states)
-                                  : LinearWithRows(*lm_head_, states, counted);
+                                  : lm_head_->WithoutBias(states, counted);
     HeadOutput output = HeadOutputOf(*std::move(base));
     output.logits = logits.to(at::kFloat);
     if (inputs.labels.defined()) {

@@ -40,10 +40,9 @@ at::Tensor T5Attention::ProjectStates(Linear& projection,
 }
 
 at::Tensor T5Attention::PositionBias(int64_t queries, int64_t keys,
+                                     at::Device device,
                                      const at::Tensor& mask) {
   if (relative_attention_bias_ == nullptr) return mask;
-  const at::Device device =
-      relative_attention_bias_->parameter("weight").device();
   const at::Tensor buckets = RelativePositionBuckets(
       RelativePositions(queries, keys, device), positions_);
   const at::Tensor bias =
@@ -67,8 +66,8 @@ T5AttentionResult T5Attention::Forward(const T5AttentionArguments& arguments) {
   }
   result.position_bias = arguments.position_bias;
   if (!result.position_bias.defined()) {
-    result.position_bias =
-        PositionBias(query.size(2), result.key.size(2), arguments.mask);
+    result.position_bias = PositionBias(query.size(2), result.key.size(2),
+                                        query.device(), arguments.mask);
   }
   AttentionResult attended =
       Attend({.query = query,

@@ -72,7 +72,7 @@ class T5Attention
   // Cross-attention's keys or values, [b, h, k, d]; `past` where it will do.
   at::Tensor ProjectStates(Linear& projection, const at::Tensor& states,
                            const at::Tensor& past);
-  at::Tensor PositionBias(int64_t queries, int64_t keys,
+  at::Tensor PositionBias(int64_t queries, int64_t keys, at::Device device,
                           const at::Tensor& mask);
 
   const int64_t head_size_;
