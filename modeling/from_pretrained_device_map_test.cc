@@ -45,8 +45,7 @@ constexpr char kGpt2[] = "testdata/models/GPT2LMHeadModel";
 
 absl::StatusOr<ModelPtr> Load(const std::string& folder,
                               const FromPretrainedOptions& options) {
-  absl::StatusOr<PretrainedConfig> config =
-      PretrainedConfig::FromPretrained(folder);
+  absl::StatusOr<PretrainedConfig> config = AutoConfig::FromPretrained(folder);
   if (!config.ok()) return config.status();
   absl::StatusOr<const ModelClass*> found = FindModelFor(*config, "");
   if (!found.ok()) return found.status();
@@ -208,8 +207,7 @@ TEST(FromPretrainedDeviceMapTest, BudgetsAreKept) {
 // numbers as in memory, and written.
 TEST(FromPretrainedDeviceMapTest, DrawnWeightsGoToTheOffloadFolder) {
   const std::string folder = "testdata/formats/BertForMaskedLM/safetensors";
-  absl::StatusOr<PretrainedConfig> config =
-      PretrainedConfig::FromPretrained(folder);
+  absl::StatusOr<PretrainedConfig> config = AutoConfig::FromPretrained(folder);
   ASSERT_THAT(config, IsOk());
   absl::StatusOr<const ModelClass*> bert = FindModelFor(*config, "BertModel");
   ASSERT_THAT(bert, IsOk());

@@ -2,10 +2,7 @@
 
 #include <cstdint>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -92,7 +89,7 @@ absl::StatusOr<TensorInfo> OffloadFolder::AddDat(const std::string& folder,
                     .dtype = *entry.dtype,
                     .shape = entry.shape,
                     .file = static_cast<int>(files_.size())};
-  tensor.end = tensor.nbytes();
+  tensor.end = tensor.num_elements() * DtypeSize(tensor.dtype);
   files_.push_back(
       {absl::StrCat(folder, "/", entry.name, ".dat"), tensor.nbytes()});
   contents_.push_back(std::make_unique<File>());
