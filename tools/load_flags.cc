@@ -36,7 +36,7 @@ std::string IsJsonObject(const std::string& text) {
 }
 
 // The limits of a JSON object, each as text.
-std::map<std::string, std::string> MaxMemory(const std::string& text) {
+std::map<std::string, std::string> LimitsOf(const std::string& text) {
   std::map<std::string, std::string> limits;
   if (text.empty()) return limits;
   const auto json = nlohmann::ordered_json::parse(text, nullptr, false);
@@ -107,7 +107,7 @@ absl::StatusOr<std::shared_ptr<PretrainedModel>> LoadFlags::Load(
        .use_safetensors = use_safetensors_,
        .subfolder = subfolder_,
        .device_map = device_map_,
-       .max_memory = MaxMemory(max_memory_),
+       .max_memory = LimitsOf(max_memory_),
        .offload_folder = offload_folder_,
        .progress = [&bar](int64_t done,
                           int64_t total) { bar.Update(done, total); },
