@@ -24,6 +24,7 @@
 #include "absl/time/time.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/open_checkpoint.h"
+#include "device_map/device.h"
 #include "dtypes/dtype.h"
 #include "modeling/catch_torch.h"
 #include "modeling/device_map_option.h"
@@ -35,12 +36,16 @@
 #include "modeling/loading_info.h"
 #include "modeling/model_layout.h"
 #include "modeling/module.h"
+#include "modeling/offload/dispatch.h"
+#include "modeling/offload/offloaded_weights.h"
+#include "modeling/offload/weight_offloader.h"
 #include "modeling/pretrained_config.h"
 #include "modeling/pretrained_model.h"
 #include "modeling/state_dict.h"
 #include "modeling/tensor_bridge.h"
 #include "modeling/weight_loader.h"
 #include "nlohmann/json.hpp"
+#include "torch/cuda.h"
 
 namespace pretrained {
 namespace {
@@ -248,35 +253,73 @@ absl::Status ReadGenerationConfig(const std::string& name_or_path,
   return absl::OkStatus();
 }
 
+// GPUs that this build can use.
+std::vector<Device> GpusOfThisBuild() {
+  std::vector<Device> gpus;
+  const int count = static_cast<int>(torch::cuda::device_count());
+  for (int i = 0; i < count; ++i) gpus.push_back(Device::Gpu(i));
+  return gpus;
+}
+
+// Where the model's tensors go; nothing is read before this is settled.
+absl::StatusOr<Placement> Place(const ModelLayout& layout, Dtype dtype,
+                                const FromPretrainedOptions& options) {
+  absl::StatusOr<Placement> placement =
+      PlaceModel(layout, {.device_map = options.device_map,
+                          .max_memory = options.max_memory,
+                          .dtype = dtype,
+                          .gpus = GpusOfThisBuild()});
+  if (!placement.ok()) return placement;
+  if (!layout.cloned_weights.empty() &&
+      (placement->uses(Device::Kind::kDisk) ||
+       placement->uses(Device::Kind::kMeta))) {
+    return absl::UnimplementedError(
+        "device_map: the config's 'torchscript' makes copies of tied weights, "
+        "which are not offloaded; leave it out");
+  }
+  return placement;
+}
+
 // Weights into the model that stands on the meta device.
-absl::Status FillModel(const Checkpoint& checkpoint, const KeyMatches& matches,
+absl::Status FillModel(std::shared_ptr<const Checkpoint> checkpoint,
+                       const KeyMatches& matches, const Placement& placement,
                        const FromPretrainedOptions& options,
                        PretrainedModel& model, LoadingInfo& info) {
   // Tensors of the caller's are the model's only where he agrees to it.
   const bool may_share = !options.state_dict.has_value() ||
                          options.low_cpu_mem_usage.value_or(false);
+  WeightOffloader offloader(checkpoint, options.offload_folder);
+  const WeightLoaderOptions loading = {
+      .use_mmap = options.use_mmap && may_share,
+      .loader = {.sharing = options.sharing,
+                 .num_threads = options.read_threads,
+                 .memory_bytes = options.read_memory_bytes,
+                 .is_cancelled = options.is_cancelled},
+      .untied_weights = model.layout().untied_weights,
+      .progress = options.progress,
+      .placement = &placement,
+      .offloader = &offloader};
   absl::Status status =
-      LoadMatchedWeights(checkpoint, matches,
-                         {.use_mmap = options.use_mmap && may_share,
-                          .loader = {.sharing = options.sharing,
-                                     .num_threads = options.read_threads,
-                                     .memory_bytes = options.read_memory_bytes,
-                                     .is_cancelled = options.is_cancelled},
-                          .untied_weights = model.layout().untied_weights,
-                          .progress = options.progress},
-                         model, info);
+      LoadMatchedWeights(*checkpoint, matches, loading, model, info);
   if (status.ok()) {
-    status =
-        InitializeMissingWeights(matches, model, MakeGenerator(options.seed));
+    status = InitializeMissingWeights(matches, model,
+                                      MakeGenerator(options.seed), loading);
   }
-  if (status.ok()) status = checkpoint.CheckFilesUnchanged();
+  if (status.ok()) status = checkpoint->CheckFilesUnchanged();
   if (!status.ok()) return status;
+  absl::StatusOr<std::shared_ptr<const OffloadedWeights>> offloaded =
+      offloader.Finish();
+  if (!offloaded.ok()) return offloaded.status();
   model.TieWeights();
   model.ForEachModule([](const std::string&, Module& module) {
     module.ComputeBuffers(at::kCPU);
   });
   model.eval();
-  return absl::OkStatus();
+  model.set_hf_device_map(placement.device_map);
+  const bool is_spread =
+      placement.uses(Device::Kind::kDisk) || placement.uses(Device::Kind::kGpu);
+  if (!is_spread) return absl::OkStatus();
+  return DispatchModel(model, placement.device_map, *std::move(offloaded));
 }
 
 absl::StatusOr<std::shared_ptr<PretrainedModel>> Load(
@@ -285,9 +328,6 @@ absl::StatusOr<std::shared_ptr<PretrainedModel>> Load(
   const absl::Time start = absl::Now();
   absl::Status status = CheckFromPretrainedOptions(options);
   if (!status.ok()) return status;
-  absl::StatusOr<DeviceMapEntries> device_map =
-      ResolveDeviceMap(options.device_map);
-  if (!device_map.ok()) return device_map.status();
   Json model_kwargs = Json::object();
   absl::StatusOr<PretrainedConfig> config = ResolveConfig(
       *model_class.layout->config_class, name_or_path, options, model_kwargs);
@@ -301,6 +341,8 @@ absl::StatusOr<std::shared_ptr<PretrainedModel>> Load(
   absl::StatusOr<Dtype> dtype =
       ResolveDtype(options.torch_dtype, *config, checkpoint->get());
   if (!dtype.ok()) return dtype.status();
+  absl::StatusOr<Placement> placement = Place(*layout, *dtype, options);
+  if (!placement.ok()) return placement.status();
 
   absl::StatusOr<KeyMatches> matches = MatchAll(*layout, **checkpoint);
   if (!matches.ok()) return matches.status();
@@ -318,10 +360,10 @@ absl::StatusOr<std::shared_ptr<PretrainedModel>> Load(
   if (!model.ok()) return model;
   status = ReadGenerationConfig(name_or_path, options, **model);
   if (status.ok()) {
-    status = FillModel(**checkpoint, *matches, options, **model, info);
+    status = FillModel(*std::move(checkpoint), *matches, *placement, options,
+                       **model, info);
   }
   if (!status.ok()) return status;
-  (*model)->set_hf_device_map(*std::move(device_map));
   info.seconds = absl::ToDoubleSeconds(absl::Now() - start);
   WarnAboutKeys(*layout, info);
   return model;

@@ -43,11 +43,6 @@ absl::Status CheckSupported(const FromPretrainedOptions& options) {
         ": this version loads no adapters; merge the adapter into its base "
         "model, and load that"));
   }
-  if (!options.max_memory.empty()) {
-    return absl::UnimplementedError(
-        "max_memory: this version places whole models on the CPU and does not "
-        "budget memory; leave it out");
-  }
   return absl::OkStatus();
 }
 

@@ -58,13 +58,16 @@ struct FromPretrainedOptions {
   // itself.
   std::string subfolder;
 
-  // "", "auto", "cpu", "balanced", ..: without an accelerator all of them place
-  // the model on the CPU; or a JSON object {module name: device}.
+  // Where each module goes: a strategy ("auto", "balanced", "balanced_low_0",
+  // "sequential"), the name of a device for the whole model ("cpu", "disk"), or
+  // a JSON object {module name: device}. Empty: all into the CPU's memory.
+  // Checked before anything is read. PlaceModel() in device_map_option.h.
   std::string device_map;
-  // Device to bytes, or a size such as "10GB". Refused while the CPU is the one
-  // place there is.
+  // Device to bytes, or a size such as "10GB"; without, what is free.
   std::map<std::string, std::string> max_memory;
-  // Where weights would go that fit nowhere else; nothing does yet.
+  // Where weights are written that go to the disk and cannot stay in the
+  // checkpoint: those whose dtype changes, and what is not stored as it is
+  // used. It may be missing. Nothing is written, or made, if none do.
   std::string offload_folder;
   // No effect: no weight is ever in memory twice.
   bool offload_state_dict = false;

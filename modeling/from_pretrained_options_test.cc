@@ -33,7 +33,6 @@ TEST(CheckFromPretrainedOptionsTest, EachRefusalSaysWhatToDoInstead) {
        "float16"},
       {"adapter_kwargs", {.adapter_kwargs = {{"token", "x"}}}, "merge"},
       {"adapter_name", {.adapter_name = "mine"}, "merge"},
-      {"max_memory", {.max_memory = {{"cpu", "1GB"}}}, "leave it out"},
   };
   for (const RefusedOption& test : cases) {
     EXPECT_THAT(CheckFromPretrainedOptions(test.options),

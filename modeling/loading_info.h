@@ -2,6 +2,7 @@
 #define PRETRAINED_MODELING_LOADING_INFO_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct LoadingInfo {
   // How the bytes came (checkpoint/loading/engine_choice.h): "mapped" (viewed
   // in place, nothing was copied), "buffered", "direct", .. (read, and
   // converted where need be), or several, "buffered+mapped".
+  // "none" where a device map leaves all of them on the disk.
   std::string engine;
   // One file of weights, in the order they were read.
   struct File {
@@ -32,7 +34,10 @@ struct LoadingInfo {
     double gb_per_second = 0;  // Of what was read.
   };
   std::vector<File> loaded_files;
-  int64_t bytes = 0;   // Of the stored tensors that the model took.
+  int64_t bytes = 0;  // Of the stored tensors that the model took.
+  // Of these in the model's dtype, by where they were placed: "cpu", "disk",
+  // "0".
+  std::map<std::string, int64_t> bytes_by_device;
   double seconds = 0;  // From the call to the model being ready.
 };
 

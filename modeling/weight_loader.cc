@@ -22,11 +22,14 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/loading/engine_choice.h"
 #include "checkpoint/loading/shard_loader.h"
+#include "device_map/device.h"
 #include "dtypes/dtype.h"
 #include "modeling/catch_torch.h"
+#include "modeling/device_map_option.h"
 #include "modeling/key_matching.h"
 #include "modeling/loading_info.h"
 #include "modeling/module.h"
+#include "modeling/offload/weight_offloader.h"
 #include "modeling/pretrained_model.h"
 #include "modeling/tensor_bridge.h"
 
@@ -36,6 +39,8 @@ namespace {
 // A tensor of the model that is to be read, and from where.
 struct WantedTensor {
   std::string model_name;
+  std::vector<std::string> names;  // All that it has in the model.
+  Device device = Device::Cpu();   // Where it goes.
   const TensorInfo* stored = nullptr;
   Dtype dtype = Dtype::kFloat32;  // In the model.
 };
@@ -53,7 +58,8 @@ ViewKey ViewKeyOf(const TensorInfo& stored) {
 // What to read, in the order of its bytes: of names that are one tensor in the
 // model, the last one.
 absl::StatusOr<std::vector<WantedTensor>> WhatToRead(
-    const Checkpoint& checkpoint, const KeyMatches& matches, Module& model) {
+    const Checkpoint& checkpoint, const KeyMatches& matches,
+    const Placement* placement, Module& model) {
   absl::flat_hash_map<absl::string_view, const TensorInfo*> stored_of;
   {
     absl::flat_hash_map<absl::string_view, const TensorInfo*> by_name;
@@ -66,7 +72,8 @@ absl::StatusOr<std::vector<WantedTensor>> WhatToRead(
   }
   absl::flat_hash_map<const c10::TensorImpl*, size_t> position;
   std::vector<WantedTensor> wanted;
-  for (const Module::NamedSlot& slot : model.TensorSlots()) {
+  const std::vector<Module::NamedSlot> slots = model.TensorSlots();
+  for (const Module::NamedSlot& slot : slots) {
     const auto stored = stored_of.find(slot.name);
     if (stored == stored_of.end()) continue;
     absl::StatusOr<Dtype> dtype = ToDtype(slot.tensor.scalar_type());
@@ -75,7 +82,19 @@ absl::StatusOr<std::vector<WantedTensor>> WhatToRead(
     const auto [entry, inserted] =
         position.try_emplace(slot.tensor.unsafeGetTensorImpl(), wanted.size());
     if (inserted) wanted.emplace_back();
-    wanted[entry->second] = {slot.name, stored->second, *dtype};
+    WantedTensor& tensor = wanted[entry->second];
+    tensor.model_name = slot.name;
+    tensor.stored = stored->second;
+    tensor.dtype = *dtype;
+    if (placement != nullptr && !slot.is_buffer) {
+      tensor.device = placement->DeviceOf(slot.name);
+    }
+  }
+  for (const Module::NamedSlot& slot : slots) {
+    const auto tensor = position.find(slot.tensor.unsafeGetTensorImpl());
+    if (tensor != position.end()) {
+      wanted[tensor->second].names.push_back(slot.name);
+    }
   }
   std::stable_sort(wanted.begin(), wanted.end(),
                    [](const WantedTensor& a, const WantedTensor& b) {
@@ -93,18 +112,41 @@ class WeightReader {
         options_(options),
         untied_(options.untied_weights.begin(), options.untied_weights.end()) {}
 
-  absl::Status Read(const std::vector<WantedTensor>& wanted,
-                    LoadingInfo& info) {
+  absl::Status Read(std::vector<WantedTensor>& wanted, LoadingInfo& info) {
+    JoinPlaces(wanted);
     std::vector<TensorRequest> requests;
     std::vector<const WantedTensor*> tensors;  // One for each request.
+    bool in_several_places = false;
     for (const WantedTensor& tensor : wanted) {
+      in_several_places |= tensor.device != Device::Cpu();
+      if (tensor.device == Device::Meta()) continue;
       info.bytes += tensor.stored->nbytes();
-      if (!IsNew(tensor)) continue;
+      info.bytes_by_device[tensor.device.ToString()] +=
+          tensor.stored->num_elements() * DtypeSize(tensor.dtype);
+      const bool is_new = IsNew(tensor);
+      if (StaysOutside(tensor)) {
+        options_.offloader->AddStored(tensor.names, *tensor.stored,
+                                      tensor.dtype);
+        continue;
+      }
+      if (!is_new) continue;
       requests.push_back({tensor.stored, tensor.dtype});
       tensors.push_back(&tensor);
     }
+    if (options_.offloader != nullptr) {
+      absl::Status status = options_.offloader->CheckFolder();
+      if (!status.ok()) return status;
+    }
+    if (requests.empty() && in_several_places) {
+      info.engine = "none";
+      return absl::OkStatus();
+    }
     LoaderOptions loader = options_.loader;
-    if (!options_.use_mmap) loader.sharing = Sharing::kPrivate;
+    if (!options_.use_mmap) {
+      loader.sharing = Sharing::kPrivate;
+    } else if (in_several_places && loader.sharing == Sharing::kAuto) {
+      loader.sharing = Sharing::kShared;  // Budgets count private memory.
+    }
     loader.progress = options_.progress;
     LoadReport report;
     absl::StatusOr<std::vector<TensorView>> views =
@@ -141,12 +183,38 @@ class WeightReader {
   }
 
  private:
+  // Of what the checkpoint stores as one, all goes where the first of its
+  // devices is.
+  void JoinPlaces(std::vector<WantedTensor>& wanted) const {
+    std::map<std::pair<ViewKey, Dtype>, Device> first;
+    for (const WantedTensor& tensor : wanted) {
+      if (!MayBeOne(tensor)) continue;
+      const auto [place, is_new] = first.try_emplace(
+          {ViewKeyOf(*tensor.stored), tensor.dtype}, tensor.device);
+      if (tensor.device < place->second) place->second = tensor.device;
+    }
+    for (WantedTensor& tensor : wanted) {
+      if (!MayBeOne(tensor)) continue;
+      tensor.device = first.at({ViewKeyOf(*tensor.stored), tensor.dtype});
+    }
+  }
+
+  bool StaysOutside(const WantedTensor& tensor) const {
+    return tensor.device == Device::Disk() ||
+           (tensor.device.is_gpu() &&
+            options_.offloader->IsUsableInPlace(*tensor.stored, tensor.dtype));
+  }
+
+  // Whether the checkpoint may store other tensors as one with this one.
+  bool MayBeOne(const WantedTensor& wanted) const {
+    return wanted.stored->storage >= 0 && wanted.stored->num_elements() > 0 &&
+           !untied_.contains(wanted.model_name);
+  }
+
   // Whether the tensor is not one with another one that was asked for.
   bool IsNew(const WantedTensor& wanted) {
-    const TensorInfo& stored = *wanted.stored;
-    if (stored.storage < 0 || stored.num_elements() == 0) return true;
-    if (untied_.contains(wanted.model_name)) return true;
-    auto& names = names_of_view_[{ViewKeyOf(stored), wanted.dtype}];
+    if (!MayBeOne(wanted)) return true;
+    auto& names = names_of_view_[{ViewKeyOf(*wanted.stored), wanted.dtype}];
     names.push_back(wanted.model_name);
     return names.size() == 1;
   }
@@ -166,8 +234,14 @@ absl::Status LoadMatchedWeights(const Checkpoint& checkpoint,
                                 const WeightLoaderOptions& options,
                                 Module& model, LoadingInfo& info) {
   absl::StatusOr<std::vector<WantedTensor>> wanted =
-      WhatToRead(checkpoint, matches, model);
+      WhatToRead(checkpoint, matches, options.placement, model);
   if (!wanted.ok()) return wanted.status();
+  if (options.placement != nullptr) {
+    for (const std::string& name : matches.without_value) {
+      if (options.placement->DeviceOf(name) != Device::Disk()) continue;
+      options.offloader->ExpectDrawn(name);
+    }
+  }
   WeightReader reader(checkpoint, options);
   absl::Status status = reader.Read(*wanted, info);
   if (!status.ok()) return status;
@@ -180,22 +254,40 @@ absl::Status LoadMatchedWeights(const Checkpoint& checkpoint,
 
 absl::Status InitializeMissingWeights(const KeyMatches& matches,
                                       PretrainedModel& model,
-                                      std::optional<at::Generator> generator) {
+                                      std::optional<at::Generator> generator,
+                                      const WeightLoaderOptions& options) {
   if (matches.without_value.empty()) return absl::OkStatus();
   return CatchTorch("initialising weights", [&]() -> absl::Status {
     at::NoGradGuard no_grad;
-    const absl::flat_hash_set<absl::string_view> names(
+    const absl::flat_hash_set<absl::string_view> missing(
         matches.without_value.begin(), matches.without_value.end());
+    const std::vector<Module::NamedSlot> slots = model.TensorSlots();
+    // Of several names of one tensor the last one's values count.
+    absl::flat_hash_map<const c10::TensorImpl*, std::vector<std::string>> names;
+    for (const Module::NamedSlot& slot : slots) {
+      names[slot.tensor.unsafeGetTensorImpl()].push_back(slot.name);
+    }
     absl::flat_hash_map<std::string, at::Tensor> drawn;
-    for (const Module::NamedSlot& slot : model.TensorSlots()) {
-      if (!slot.tensor.is_meta() || !names.contains(slot.name)) continue;
+    for (const Module::NamedSlot& slot : slots) {
+      if (!slot.tensor.is_meta() || !missing.contains(slot.name)) continue;
+      const Device device = options.placement == nullptr || slot.is_buffer
+                                ? Device::Cpu()
+                                : options.placement->DeviceOf(slot.name);
+      if (device == Device::Meta()) continue;
       at::Tensor tensor =
           at::empty_like(slot.tensor, at::TensorOptions().device(at::kCPU));
       model.InitializeTensor({.name = slot.name,
                               .owner = *slot.owner,
                               .tensor = tensor,
                               .generator = generator});
-      drawn.emplace(slot.name, std::move(tensor));
+      if (device != Device::Disk()) {
+        drawn.emplace(slot.name, std::move(tensor));
+        continue;
+      }
+      const auto& all = names.at(slot.tensor.unsafeGetTensorImpl());
+      if (slot.name != all.back()) continue;
+      absl::Status status = options.offloader->AddDrawn(all, tensor);
+      if (!status.ok()) return status;
     }
     return model.ReplaceTensors(drawn);
   });

@@ -154,14 +154,15 @@ class Info(CommandTest):
 
 class Load(CommandTest):
     FIELDS = ["class", "dtype", "engine", "files", "seconds", "bytes", "gb_per_second", "peak_rss_bytes", "peak_private_bytes",
-              "missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs", "hf_device_map"]
+              "missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs", "hf_device_map",
+              "bytes_by_device"]
 
     def test_reports_how_a_model_was_loaded(self):
         document = self.document("load", BASE)
         self.assertEqual(list(document), self.FIELDS)
         for field, value in {"class": "BertModel", "dtype": "float32", "engine": "mapped", "bytes": 4 * 23392,
                              "missing_keys": [], "unexpected_keys": [], "mismatched_keys": [], "error_msgs": [],
-                             "hf_device_map": {"": "cpu"}}.items():
+                             "hf_device_map": {"": "cpu"}, "bytes_by_device": {"cpu": 4 * 23392}}.items():
             self.assertEqual(document[field], value, field)
         self.assertEqual([(file["engine"], file["read_bytes"]) for file in document["files"]], [("mapped", 0)])
         self.assertGreater(document["seconds"], 0)
@@ -209,10 +210,22 @@ class Load(CommandTest):
         for device_map in ("auto", "cpu", "balanced", '{"": "cpu"}'):
             self.assertEqual(self.document("load", BASE, f"--device_map={device_map}")["hf_device_map"], {"": "cpu"})
         self.fails(1, "cuda:0", "load", BASE, "--device_map=cuda:0")
-        self.fails(1, "--max_memory", "load", BASE, "--device_map=auto", '--max_memory={"cpu": "1GB"}')
+        self.fails(1, "needs", "load", BASE, "--device_map=auto", '--max_memory={"cpu": 100}')
+        self.fails(1, "no GPU 3", "load", BASE, "--device_map=auto", '--max_memory={"3": "1GB"}')
         self.fails(2, "--device_map", "load", BASE, '--max_memory={"cpu": "1GB"}')
         self.fails(2, "--device_map", "load", BASE, f"--offload_folder={self.folder}")
         self.fails(2, "not a JSON object", "load", BASE, "--device_map=auto", "--max_memory=1GB")
+
+    def test_leaves_weights_on_the_disk(self):
+        document = self.document("load", BASE, '--device_map={"": "cpu", "encoder": "disk"}')
+        self.assertEqual(document["hf_device_map"], {"": "cpu", "encoder": "disk"})
+        self.assertEqual(sum(document["bytes_by_device"].values()), 4 * 23392)
+        self.assertGreater(document["bytes_by_device"]["disk"], 0)
+        self.fails(1, "offload_folder", "load", BASE, "--device_map=disk", "--dtype=float16")
+        folder = self.folder / "offload"
+        document = self.document("load", BASE, "--device_map=disk", "--dtype=float16", f"--offload_folder={folder}")
+        self.assertEqual(document["bytes_by_device"], {"disk": 2 * 23392})
+        self.assertTrue((folder / "index.json").exists())
         self.fails(1, "model.fp16.safetensors", "load", BASE, "--variant=fp16")
 
 

@@ -9,6 +9,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -44,6 +45,7 @@ void TouchPages(PretrainedModel& model) {
   constexpr int64_t kPageBytes = 4096;
   volatile char sink = 0;
   for (const Module::NamedSlot& slot : model.TensorSlots()) {
+    if (!slot.tensor.is_cpu()) continue;  // Offloaded.
     const auto* bytes = static_cast<const char*>(slot.tensor.const_data_ptr());
     const auto size = static_cast<int64_t>(slot.tensor.nbytes());
     for (int64_t i = 0; i < size; i += kPageBytes) sink = sink ^ bytes[i];
@@ -67,7 +69,12 @@ Json Document(const PretrainedModel& model, const Report& report) {
   }
   Json device_map = Json::object();
   for (const auto& [module, device] : model.hf_device_map()) {
-    device_map[module] = device;
+    int64_t ordinal;
+    if (absl::SimpleAtoi(device, &ordinal)) {
+      device_map[module] = ordinal;
+    } else {
+      device_map[module] = device;
+    }
   }
   return {{"class", model.class_name()},
           {"dtype", report.info.dtype},
@@ -82,7 +89,8 @@ Json Document(const PretrainedModel& model, const Report& report) {
           {"unexpected_keys", report.info.unexpected_keys},
           {"mismatched_keys", mismatched},
           {"error_msgs", report.info.error_msgs},
-          {"hf_device_map", device_map}};
+          {"hf_device_map", device_map},
+          {"bytes_by_device", report.info.bytes_by_device}};
 }
 
 void PrintText(PretrainedModel& model, const Report& report) {
@@ -104,6 +112,13 @@ void PrintText(PretrainedModel& model, const Report& report) {
             << report.info.engine
             << absl::StrFormat(", in %.4f s (%.1f GB/s)\n", report.seconds,
                                report.gb_per_second())
+            << "placed         "
+            << absl::StrJoin(report.info.bytes_by_device, ", ",
+                             [](std::string* out, const auto& held) {
+                               absl::StrAppend(out, HumanBytes(held.second),
+                                               " on ", held.first);
+                             })
+            << "\n"
             << "peak memory    " << HumanBytes(report.peak_private_bytes)
             << " private, " << HumanBytes(report.peak_rss_bytes)
             << " resident in all\n"

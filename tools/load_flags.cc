@@ -1,6 +1,7 @@
 #include "tools/load_flags.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -36,6 +37,18 @@ std::string IsJsonObject(const std::string& text) {
                             " is not a JSON object such as {\"cpu\": \"8GB\"}");
 }
 
+// The limits of a JSON object, each as text.
+std::map<std::string, std::string> LimitsOf(const std::string& text) {
+  std::map<std::string, std::string> limits;
+  if (text.empty()) return limits;
+  const auto json = nlohmann::ordered_json::parse(text, nullptr, false);
+  for (const auto& [device, limit] : json.items()) {
+    limits[device] =
+        limit.is_string() ? limit.get<std::string>() : limit.dump();
+  }
+  return limits;
+}
+
 }  // namespace
 
 void LoadFlags::Configure(CLI::App& app) {
@@ -52,8 +65,8 @@ void LoadFlags::Configure(CLI::App& app) {
       });
   CLI::Option* device_map =
       app.add_option("--device_map", device_map_,
-                     "auto, balanced, balanced_low_0, sequential, cpu, or JSON "
-                     "{module: device}; all on the CPU here");
+                     "Where modules go: auto, balanced, balanced_low_0, "
+                     "sequential; cpu, disk; or JSON {module: device}");
   app.add_option("--max_memory", max_memory_,
                  "JSON {device: bytes or \"10GB\"}; needs --device_map")
       ->needs(device_map)
@@ -93,11 +106,6 @@ absl::StatusOr<std::shared_ptr<PretrainedModel>> LoadFlags::Load(
     LoadingInfo* info) {
   absl::Status status = CheckSource(source_);
   if (!status.ok()) return status;
-  if (!max_memory_.empty()) {
-    return absl::UnimplementedError(
-        "--max_memory: this version places whole models on the CPU and does "
-        "not budget memory; leave the flag out");
-  }
   absl::StatusOr<PretrainedConfig> config = ReadSourceConfig(
       subfolder_.empty() ? source_ : absl::StrCat(source_, "/", subfolder_),
       class_name_);
@@ -115,6 +123,8 @@ absl::StatusOr<std::shared_ptr<PretrainedModel>> LoadFlags::Load(
        .use_safetensors = use_safetensors_,
        .subfolder = subfolder_,
        .device_map = device_map_,
+       .max_memory = LimitsOf(max_memory_),
+       .offload_folder = offload_folder_,
        .sharing = sharing_ == "shared"    ? Sharing::kShared
                   : sharing_ == "private" ? Sharing::kPrivate
                                           : Sharing::kAuto,

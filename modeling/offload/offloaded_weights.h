@@ -37,17 +37,16 @@ class OffloadedWeights {
   // nullptr if `name` is not among them.
   virtual const Weight* Find(absl::string_view name) const = 0;
 
-  // The weight on the CPU, a tensor of its own with each call: mapped where it
-  // is stored in the dtype and layout that the model has (pages of the file,
-  // which cost no private memory until somebody writes to them), else read into
-  // memory of its own.
+  // The weight on the CPU: mapped where it is stored in the dtype and layout
+  // that the model has (pages of the file, which cost no private memory), else
+  // read into memory of its own. It is not to be written to.
   //   kNotFound  there is no such weight, or its file has gone
   //   kDataLoss  its file is shorter than it was
   virtual absl::StatusOr<at::Tensor> Get(absl::string_view name) const = 0;
 
   // Hints to the system, without effect on values: the weight's pages will be
-  // needed soon; or, they need not stay in memory. Nothing happens for names
-  // that are not among the weights.
+  // needed soon (this may take as long as reading them does); or, they need not
+  // stay in memory. Nothing happens for names that are not among the weights.
   virtual void Prefetch(absl::string_view name) const = 0;
   virtual void Release(absl::string_view name) const = 0;
 };
