@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -25,6 +26,8 @@
 #include "modeling/state_dict.h"
 
 namespace pretrained {
+
+class InputRequireGradsHook;
 
 // A tensor on the CPU that is to get the values that a new model starts with.
 struct TensorToInitialize {
@@ -67,7 +70,7 @@ class PretrainedModel : public Module {
   // Writes config.json, generation_config.json and weights, so that
   // LoadPretrained(), and transformers 4.34, load the model from there; see
   // SaveModel(). Returns the names of the files. The model's own config is left
-  // as it is.
+  // as it is. kFailedPrecondition for one that ToBetterTransformer() converted.
   //
   //   auto saved = (*model)->SavePretrained("my-model",
   //                                         {.max_shard_size = "2GB"});
@@ -150,6 +153,27 @@ class PretrainedModel : public Module {
   virtual std::string InputEmbeddingsPath() const = 0;
   virtual std::string OutputEmbeddingsPath() const { return ""; }
 
+  // Trades time for memory in training (gradient_checkpointing.h), and stops
+  // to. While it is on, training makes no caches of keys and values.
+  //   kUnimplemented  supports_gradient_checkpointing() is false
+  absl::Status GradientCheckpointingEnable();
+  void GradientCheckpointingDisable();
+  bool is_gradient_checkpointing();
+  bool supports_gradient_checkpointing();
+
+  // Makes the embedded input want gradients, so that they flow through a model
+  // whose own weights are frozen; and no longer.
+  // Matches: transformers 4.34 `enable_input_require_grads`.
+  // Differs: enabling twice is the same as once.
+  //   kFailedPrecondition  it is not enabled
+  void EnableInputRequireGrads();
+  absl::Status DisableInputRequireGrads();
+
+  // Switches attention to one fused kernel in every case, and back
+  // (better_transformer.h). A model is not saved meanwhile.
+  absl::Status ToBetterTransformer();
+  absl::Status ReverseBetterTransformer();
+
   // Floating dtype of the parameters (of the first floating one).
   at::ScalarType dtype();
   at::Device device();
@@ -180,6 +204,7 @@ class PretrainedModel : public Module {
   ModelLayout layout_;
   std::optional<GenerationConfig> generation_config_;
   std::vector<std::pair<std::string, std::string>> hf_device_map_;
+  std::shared_ptr<InputRequireGradsHook> input_require_grads_;
 };
 
 }  // namespace pretrained
