@@ -33,7 +33,7 @@ absl::StatusOr<at::Tensor> FirstOutput(PretrainedModel& model,
                                        const NamedTensors& inputs,
                                        const ForwardOptions& options = {});
 
-// What testdata/golden_gradients.py takes for a loss.
+// What testdata/gradients/make_golden.py takes for a loss.
 at::Tensor LossOf(const at::Tensor& output);
 
 // Gradients of all parameters by name, undefined where there is none; clears

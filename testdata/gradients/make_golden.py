@@ -1,6 +1,6 @@
-"""Writes testdata/gradients: what transformers 4.34.0 gives as gradients.
+"""Writes this folder: what transformers 4.34.0 gives as gradients.
 
-    python golden_gradients.py FOLDER_OF_MODELS OUT
+    python gradients/make_golden.py models gradients
 
 For each tiny model of testdata/models, in eval mode, and its stored inputs:
 the loss, which is sum(x * sin(i)) / count of the first output's numbers x at
