@@ -11,6 +11,7 @@
 #include "ATen/Context.h"
 #include "ATen/core/Generator.h"
 #include "ATen/core/grad_mode.h"
+#include "ATen/core/ivalue.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
@@ -20,7 +21,6 @@
 #include "c10/core/Device.h"
 #include "torch/csrc/autograd/autograd.h"
 #include "torch/csrc/autograd/custom_function.h"
-#include "torch/custom_class.h"
 
 namespace pretrained {
 namespace {

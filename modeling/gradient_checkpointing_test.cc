@@ -2,11 +2,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "ATen/ATen.h"
+#include "absl/base/log_severity.h"
+#include "absl/log/scoped_mock_log.h"
 #include "absl/status/status.h"
 #include "absl/status/status_matchers.h"
 #include "device_map/module_tree.h"
@@ -23,13 +24,14 @@ namespace {
 
 using ::absl_testing::IsOk;
 using ::absl_testing::StatusIs;
+using ::testing::_;
 using ::testing::HasSubstr;
 
 const ModuleOptions kOnCpu = {.device = at::kCPU};
 
 struct Pair {
   at::Tensor x;
-  at::Tensor mask;  // May be undefined.
+  at::Tensor mask = at::Tensor();  // May be undefined.
 
   template <typename F>
   void ForEachTensor(F&& visit) {
@@ -266,6 +268,11 @@ TEST(GradientCheckpointingTest, CachesAreForOtherTimes) {
   std::vector<std::shared_ptr<Block>> blocks = {MakeBlock()};
   EXPECT_TRUE(MayUseCache(true, blocks));
   blocks[0]->set_checkpoints_gradients(true);
+  absl::ScopedMockLog log(absl::MockLogDefault::kDisallowUnexpected);
+  EXPECT_CALL(log, Log(absl::LogSeverity::kWarning, _, HasSubstr("use_cache")))
+      .Times(1);
+  log.StartCapturingLogs();
+  EXPECT_FALSE(MayUseCache(true, blocks));
   EXPECT_FALSE(MayUseCache(true, blocks));
   EXPECT_FALSE(MayUseCache(false, blocks));
   blocks[0]->eval();

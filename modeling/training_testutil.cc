@@ -44,11 +44,11 @@ absl::StatusOr<std::shared_ptr<PretrainedModel>> LoadWithDropout(
   if (!found.ok()) return found.status();
   const auto config = ReadJsonFile(absl::StrCat(fixture, "/config.json"));
   FromPretrainedOptions options;
-  for (const absl::string_view name :
+  for (const char* name :
        {"attention_probs_dropout_prob", "hidden_dropout_prob",
         "attention_dropout", "hidden_dropout", "dropout", "attn_pdrop",
         "embd_pdrop", "resid_pdrop", "dropout_rate"}) {
-    if (config.contains(name)) options.kwargs[std::string(name)] = dropout;
+    if (config.contains(name)) options.kwargs[name] = dropout;
   }
   return LoadPretrained(**found, fixture, options);
 }
