@@ -18,7 +18,19 @@ bool HasNarrowBias(const AttentionArguments& arguments) {
          arguments.query.scalar_type() == at::kHalf;
 }
 
+void CheckFusible(const AttentionArguments& arguments) {
+  constexpr char kNextStep[] =
+      " is not there in a model that is converted to BetterTransformer, whose "
+      "attention is one fused kernel; reverse that first";
+  TORCH_CHECK(!arguments.need_probabilities, "output_attentions", kNextStep);
+  TORCH_CHECK(!arguments.head_mask.defined(), "head_mask", kNextStep);
+}
+
 bool IsFusible(const AttentionArguments& arguments) {
+  if (arguments.always_fused) {
+    CheckFusible(arguments);
+    return true;
+  }
   return !arguments.need_probabilities && !arguments.head_mask.defined() &&
          arguments.dropout_probability == 0.0 && !HasNarrowBias(arguments);
 }
@@ -41,7 +53,7 @@ at::Tensor FusedPart(const AttentionArguments& arguments,
                      const at::Tensor& query, int64_t parts, int64_t part) {
   return at::scaled_dot_product_attention(
       query, arguments.key, arguments.value, BiasOfPart(arguments, parts, part),
-      /*dropout_p=*/0.0, arguments.is_causal, arguments.scale);
+      arguments.dropout_probability, arguments.is_causal, arguments.scale);
 }
 
 // The CPU's fused kernel wants as many key heads as query heads, and LibTorch's

@@ -31,6 +31,10 @@ struct AttentionArguments {
   // Whether `probabilities` is wanted. Without them, a head mask and dropout,
   // one fused kernel does it all; results agree up to rounding.
   bool need_probabilities = true;
+  // That kernel in any case, dropout included; c10::Error if probabilities are
+  // wanted or there is a head mask. Of models that are converted
+  // (better_transformer.h).
+  bool always_fused = false;
 };
 
 struct AttentionResult {

@@ -24,11 +24,14 @@
 #include "c10/core/Device.h"
 #include "c10/core/ScalarType.h"
 #include "c10/util/Exception.h"
+#include "absl/types/span.h"
 #include "device_map/module_tree.h"
 #include "dtypes/dtype.h"
+#include "modeling/better_transformer.h"
 #include "modeling/catch_torch.h"
 #include "modeling/flops.h"
 #include "modeling/generation_step.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/memory_hooks.h"
 #include "modeling/model_output.h"
 #include "modeling/save_pretrained.h"
@@ -38,6 +41,17 @@
 #include "nlohmann/json.hpp"
 
 namespace pretrained {
+
+// Of the module that embeds inputs.
+class InputRequireGradsHook : public ModuleHook {
+ public:
+  void PostForward(Module&, absl::Span<at::Tensor* const> results) override {
+    if (!is_on) return;
+    for (at::Tensor* result : results) result->set_requires_grad(true);
+  }
+
+  bool is_on = false;
+};
 
 PretrainedModel::PretrainedModel(PretrainedConfig config, ModelLayout layout,
                                  const ModuleOptions& options)
@@ -61,6 +75,12 @@ StateDict PretrainedModel::state_dict() {
 
 absl::StatusOr<SavedCheckpoint> PretrainedModel::SavePretrained(
     const std::string& folder, const SavePretrainedOptions& options) {
+  if (IsBetterTransformer(*this)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        class_name(),
+        " is converted to BetterTransformer, and is not saved as that; call "
+        "ReverseBetterTransformer() first"));
+  }
   absl::StatusOr<Dtype> saved_dtype = ToDtype(dtype());
   if (!saved_dtype.ok()) return saved_dtype.status();
   absl::flat_hash_map<std::string, std::function<absl::StatusOr<at::Tensor>()>>
@@ -175,6 +195,50 @@ void PretrainedModel::WarnIfPaddingAndNoAttentionMask(
            "it is text, since it is the "
         << also << ", too";
   }
+}
+
+absl::Status PretrainedModel::GradientCheckpointingEnable() {
+  return EnableGradientCheckpointing(*this);
+}
+
+void PretrainedModel::GradientCheckpointingDisable() {
+  DisableGradientCheckpointing(*this);
+}
+
+bool PretrainedModel::is_gradient_checkpointing() {
+  return IsGradientCheckpointing(*this);
+}
+
+bool PretrainedModel::supports_gradient_checkpointing() {
+  return SupportsGradientCheckpointing(*this);
+}
+
+void PretrainedModel::EnableInputRequireGrads() {
+  if (input_require_grads_ == nullptr) {
+    input_require_grads_ = std::make_shared<InputRequireGradsHook>();
+    const std::string path = InputEmbeddingsPath();
+    ForEachModule([&](const std::string& name, Module& module) {
+      if (name == path) module.AddHook(input_require_grads_);
+    });
+  }
+  input_require_grads_->is_on = true;
+}
+
+absl::Status PretrainedModel::DisableInputRequireGrads() {
+  if (input_require_grads_ == nullptr || !input_require_grads_->is_on) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        class_name(), ": EnableInputRequireGrads() is not in effect"));
+  }
+  input_require_grads_->is_on = false;
+  return absl::OkStatus();
+}
+
+absl::Status PretrainedModel::ToBetterTransformer() {
+  return pretrained::ToBetterTransformer(*this);
+}
+
+absl::Status PretrainedModel::ReverseBetterTransformer() {
+  return pretrained::ReverseBetterTransformer(*this);
 }
 
 at::ScalarType PretrainedModel::dtype() {

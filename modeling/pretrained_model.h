@@ -32,6 +32,7 @@
 
 namespace pretrained {
 
+class InputRequireGradsHook;
 class MemoryHooks;
 
 // A tensor on the CPU that is to get the values that a new model starts with.
@@ -78,7 +79,7 @@ class PretrainedModel : public Module {
   // Writes config.json, generation_config.json and weights, so that
   // LoadPretrained(), and transformers 4.34, load the model from there; see
   // SaveModel(). Returns the names of the files. The model's own config is left
-  // as it is.
+  // as it is. kFailedPrecondition for one that ToBetterTransformer() converted.
   //
   //   auto saved = (*model)->SavePretrained("my-model",
   //                                         {.max_shard_size = "2GB"});
@@ -232,6 +233,27 @@ class PretrainedModel : public Module {
   // Of the table of positions, for a class that can resize it.
   virtual std::string PositionEmbeddingsPath() const { return ""; }
 
+  // Trades time for memory in training (gradient_checkpointing.h), and stops
+  // to. While it is on, training makes no caches of keys and values.
+  //   kUnimplemented  supports_gradient_checkpointing() is false
+  absl::Status GradientCheckpointingEnable();
+  void GradientCheckpointingDisable();
+  bool is_gradient_checkpointing();
+  bool supports_gradient_checkpointing();
+
+  // Makes the embedded input want gradients, so that they flow through a model
+  // whose own weights are frozen; and no longer.
+  // Matches: transformers 4.34 `enable_input_require_grads`.
+  // Differs: enabling twice is the same as once.
+  //   kFailedPrecondition  it is not enabled
+  void EnableInputRequireGrads();
+  absl::Status DisableInputRequireGrads();
+
+  // Switches attention to one fused kernel in every case, and back
+  // (better_transformer.h). A model is not saved meanwhile.
+  absl::Status ToBetterTransformer();
+  absl::Status ReverseBetterTransformer();
+
   // Of the first floating parameter; of the last one where none is floating;
   // then of the buffers likewise. float32 where there is neither.
   at::ScalarType dtype();
@@ -311,6 +333,7 @@ class PretrainedModel : public Module {
   std::vector<std::pair<std::string, std::string>> hf_device_map_;
   std::shared_ptr<MemoryHooks> memory_hooks_;
   mutable std::atomic<bool> warned_of_tokens_ = false;
+  std::shared_ptr<InputRequireGradsHook> input_require_grads_;
 };
 
 }  // namespace pretrained

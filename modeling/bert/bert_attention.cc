@@ -111,7 +111,8 @@ BertAttentionResult BertSelfAttention::Forward(
               .head_mask = arguments.head_mask,
               .scale = scale_,
               .dropout_probability = dropout_->active_probability(),
-              .need_probabilities = arguments.need_probabilities});
+              .need_probabilities = arguments.need_probabilities,
+              .always_fused = is_always_fused()});
   result.probabilities = std::move(attended.probabilities);
   result.hidden_states = MergeHeads(attended.context);
   return result;

@@ -8,6 +8,7 @@
 #include "ATen/core/Tensor.h"
 #include "device_map/module_tree.h"
 #include "modeling/bert/bert_config.h"
+#include "modeling/better_transformer.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/module.h"
@@ -82,7 +83,8 @@ class BertOutput : public CallableModule<BertOutputArguments, OneTensor> {
 // Scaled dot-product attention of several heads over the sequence itself, over
 // cached keys and values before it, or over encoder states.
 class BertSelfAttention
-    : public CallableModule<BertAttentionArguments, BertAttentionResult> {
+    : public CallableModule<BertAttentionArguments, BertAttentionResult>,
+      public FusableAttention {
  public:
   // `position_embedding_type` is the config's, or "absolute" for
   // cross-attention.

@@ -11,6 +11,7 @@
 #include "modeling/bert/bert_attention.h"
 #include "modeling/bert/bert_config.h"
 #include "modeling/chunks.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
 #include "modeling/module.h"
@@ -39,7 +40,7 @@ OneTensor BertIntermediate::Forward(const OneTensor& input) {
 
 BertLayer::BertLayer(const ModuleNode& node, const ModuleOptions& options,
                      const BertConfig& config)
-    : CallableModule(node, options),
+    : CheckpointedBlock(node, options),
       chunk_size_(config.chunk_size_feed_forward),
       attention_(AddChild<BertAttention>(node, "attention", options, config,
                                          config.position_embedding_type)) {
@@ -102,6 +103,7 @@ BertEncoder::BertEncoder(const ModuleNode& node, const ModuleOptions& options,
 
 BertEncoderResult BertEncoder::Forward(const BertEncoderArguments& arguments) {
   BertEncoderResult result;
+  const bool use_cache = MayUseCache(arguments.use_cache, layers_);
   at::Tensor hidden_states = arguments.hidden_states;
   for (size_t i = 0; i < layers_.size(); ++i) {
     if (arguments.output_hidden_states) {
@@ -117,12 +119,12 @@ BertEncoderResult BertEncoder::Forward(const BertEncoderArguments& arguments) {
     if (!arguments.past_key_values.empty()) {
       layer_arguments.past = arguments.past_key_values[i];
     }
-    if (arguments.use_cache) {
+    if (use_cache) {
       layer_arguments.store = StoreOfLayer(arguments.store, i);
     }
     BertLayerResult layer = layers_[i]->Call(std::move(layer_arguments));
     hidden_states = std::move(layer.hidden_states);
-    if (arguments.use_cache) {
+    if (use_cache) {
       result.past_key_values.push_back(std::move(layer.present));
     }
     if (arguments.output_attentions) {

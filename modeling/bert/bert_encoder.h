@@ -9,6 +9,7 @@
 #include "device_map/module_tree.h"
 #include "modeling/bert/bert_attention.h"
 #include "modeling/bert/bert_config.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
@@ -65,7 +66,8 @@ class BertIntermediate : public CallableModule<OneTensor, OneTensor> {
   std::shared_ptr<Activation> activation_;
 };
 
-class BertLayer : public CallableModule<BertLayerArguments, BertLayerResult> {
+class BertLayer
+    : public CheckpointedBlock<BertLayerArguments, BertLayerResult> {
  public:
   BertLayer(const ModuleNode& node, const ModuleOptions& options,
             const BertConfig& config);

@@ -56,7 +56,8 @@ BloomBlockResult BloomAttention::Forward(const BloomBlockArguments& arguments) {
               .scale = 1.0 / std::sqrt(static_cast<double>(size)),
               .dropout_probability = dropout_->active_probability(),
               .softmax_in_float32 = true,
-              .need_probabilities = arguments.output_attentions});
+              .need_probabilities = arguments.output_attentions,
+              .always_fused = is_always_fused()});
   BloomBlockResult result;
   result.hidden_states =
       Finish(*dense_, drops_bias_, MergeHeads(attended.context),
@@ -88,7 +89,7 @@ OneTensor BloomFeedForward::Forward(
 
 BloomBlock::BloomBlock(const ModuleNode& node, const ModuleOptions& options,
                        const BloomConfig& config)
-    : CallableModule(node, options),
+    : CheckpointedBlock(node, options),
       residual_after_norm_(config.apply_residual_connection_post_layernorm),
       input_norm_(AddChild<LayerNorm>(node, "input_layernorm", options,
                                       config.layer_norm_epsilon)),

@@ -6,7 +6,9 @@
 
 #include "ATen/core/Tensor.h"
 #include "device_map/module_tree.h"
+#include "modeling/better_transformer.h"
 #include "modeling/bloom/bloom_config.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
@@ -53,7 +55,8 @@ struct BloomBlockResult {
 // its key, its value. Adds `residual` to what comes out.
 // Matches: transformers 4.34 `BloomAttention`.
 class BloomAttention
-    : public CallableModule<BloomBlockArguments, BloomBlockResult> {
+    : public CallableModule<BloomBlockArguments, BloomBlockResult>,
+      public FusableAttention {
  public:
   BloomAttention(const ModuleNode& node, const ModuleOptions& options,
                  const BloomConfig& config);
@@ -103,7 +106,7 @@ class BloomFeedForward
 // `residual` of the arguments is not read.
 // Matches: transformers 4.34 `BloomBlock`.
 class BloomBlock
-    : public CallableModule<BloomBlockArguments, BloomBlockResult> {
+    : public CheckpointedBlock<BloomBlockArguments, BloomBlockResult> {
  public:
   BloomBlock(const ModuleNode& node, const ModuleOptions& options,
              const BloomConfig& config);

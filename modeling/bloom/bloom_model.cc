@@ -19,6 +19,7 @@
 #include "modeling/auto_model.h"
 #include "modeling/bloom/bloom_layout.h"
 #include "modeling/catch_torch.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/head_pruning.h"
 #include "modeling/key_value_store.h"
 #include "modeling/named_inputs.h"
@@ -94,7 +95,8 @@ BloomBlockArguments BloomModel::Prepare(const BloomModelInputs& inputs,
   BloomBlockArguments shared;
   shared.output_attentions =
       options.output_attentions.value_or(bloom_.output_attentions);
-  shared.use_cache = options.use_cache.value_or(bloom_.use_cache);
+  shared.use_cache =
+      MayUseCache(options.use_cache.value_or(bloom_.use_cache), blocks_);
   shared.hidden_states = (*word_embeddings_norm_)(
       inputs.input_ids.defined() ? (*word_embeddings_)(inputs.input_ids)
                                  : inputs.inputs_embeds);

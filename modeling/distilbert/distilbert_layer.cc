@@ -89,7 +89,8 @@ DistilBertBlockResult DistilBertAttention::Forward(
               .head_mask = arguments.head_mask,
               .scale = 1.0 / std::sqrt(static_cast<double>(head_size_)),
               .dropout_probability = dropout_->active_probability(),
-              .need_probabilities = arguments.need_probabilities});
+              .need_probabilities = arguments.need_probabilities,
+              .always_fused = is_always_fused()});
   // The peer gives out the weights as the head mask left them.
   return {.hidden_states = (*out_)(MergeHeads(attended.context)),
           .attention = std::move(attended.probabilities)};
@@ -115,7 +116,7 @@ OneTensor DistilBertFeedForward::Forward(const OneTensor& input) {
 DistilBertBlock::DistilBertBlock(const ModuleNode& node,
                                  const ModuleOptions& options,
                                  const DistilBertConfig& config)
-    : CallableModule(node, options),
+    : CheckpointedBlock(node, options),
       attention_(
           AddChild<DistilBertAttention>(node, "attention", options, config)),
       attention_norm_(

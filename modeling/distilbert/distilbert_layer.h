@@ -7,7 +7,9 @@
 #include "ATen/core/Tensor.h"
 #include "c10/core/Device.h"
 #include "device_map/module_tree.h"
+#include "modeling/better_transformer.h"
 #include "modeling/distilbert/distilbert_config.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/layers.h"
 #include "modeling/module.h"
 
@@ -85,7 +87,8 @@ struct DistilBertBlockResult {
 
 // transformers' MultiHeadSelfAttention.
 class DistilBertAttention
-    : public CallableModule<DistilBertBlockArguments, DistilBertBlockResult> {
+    : public CallableModule<DistilBertBlockArguments, DistilBertBlockResult>,
+      public FusableAttention {
  public:
   DistilBertAttention(const ModuleNode& node, const ModuleOptions& options,
                       const DistilBertConfig& config);
@@ -122,8 +125,8 @@ class DistilBertFeedForward : public CallableModule<OneTensor, OneTensor> {
 
 // transformers' TransformerBlock: attention and a feed-forward layer, each of
 // whose results is added to what it came from, and normed.
-class DistilBertBlock
-    : public CallableModule<DistilBertBlockArguments, DistilBertBlockResult> {
+class DistilBertBlock : public CheckpointedBlock<DistilBertBlockArguments,
+                                                 DistilBertBlockResult> {
  public:
   DistilBertBlock(const ModuleNode& node, const ModuleOptions& options,
                   const DistilBertConfig& config);

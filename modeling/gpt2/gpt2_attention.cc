@@ -76,7 +76,8 @@ GPT2AttentionResult GPT2Attention::Forward(
       .head_mask = arguments.head_mask,
       .scale = scale_,
       .dropout_probability = attn_dropout_->active_probability(),
-      .need_probabilities = arguments.need_probabilities};
+      .need_probabilities = arguments.need_probabilities,
+      .always_fused = is_always_fused()};
   const at::ScalarType type = result.value.scalar_type();
   if (upcast_ && type != at::kFloat) {
     for (at::Tensor* tensor :

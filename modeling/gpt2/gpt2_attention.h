@@ -7,6 +7,7 @@
 #include "ATen/core/Tensor.h"
 #include "c10/core/Device.h"
 #include "device_map/module_tree.h"
+#include "modeling/better_transformer.h"
 #include "modeling/gpt2/gpt2_config.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
@@ -55,7 +56,8 @@ struct GPT2AttentionResult {
 // makes query, key and value; scores are scaled as the config says.
 // Matches: transformers 4.34 modeling_gpt2.py `GPT2Attention`.
 class GPT2Attention
-    : public CallableModule<GPT2AttentionArguments, GPT2AttentionResult> {
+    : public CallableModule<GPT2AttentionArguments, GPT2AttentionResult>,
+      public FusableAttention {
  public:
   GPT2Attention(const ModuleNode& node, const ModuleOptions& options,
                 const GPT2Config& config, int64_t layer);

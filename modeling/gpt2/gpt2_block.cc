@@ -24,7 +24,7 @@ OneTensor GPT2Mlp::Forward(const OneTensor& input) {
 
 GPT2Block::GPT2Block(const ModuleNode& node, const ModuleOptions& options,
                      const GPT2Config& config, int64_t layer)
-    : CallableModule(node, options) {
+    : CheckpointedBlock(node, options) {
   const double eps = config.layer_norm_epsilon;
   ln_1_ = AddChild<LayerNorm>(node, "ln_1", options, eps);
   attn_ = AddChild<GPT2Attention>(node, "attn", options, config, layer);

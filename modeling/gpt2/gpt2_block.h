@@ -8,6 +8,7 @@
 #include "device_map/module_tree.h"
 #include "modeling/gpt2/gpt2_attention.h"
 #include "modeling/gpt2/gpt2_config.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
@@ -68,7 +69,8 @@ class GPT2Mlp : public CallableModule<OneTensor, OneTensor> {
 // Norm, attention, residual; the same for encoder states where they are given;
 // norm, feed-forward, residual.
 // Matches: transformers 4.34 modeling_gpt2.py `GPT2Block`.
-class GPT2Block : public CallableModule<GPT2BlockArguments, GPT2BlockResult> {
+class GPT2Block
+    : public CheckpointedBlock<GPT2BlockArguments, GPT2BlockResult> {
  public:
   GPT2Block(const ModuleNode& node, const ModuleOptions& options,
             const GPT2Config& config, int64_t layer);

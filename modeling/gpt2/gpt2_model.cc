@@ -19,6 +19,7 @@
 #include "modeling/catch_torch.h"
 #include "modeling/causal_mask.h"
 #include "modeling/gpt2/gpt2_layout.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/head_pruning.h"
 #include "modeling/key_value_store.h"
 #include "modeling/named_inputs.h"
@@ -127,7 +128,8 @@ absl::StatusOr<BaseModelOutput> GPT2Model::Forward(
         options.output_attentions.value_or(gpt2_.output_attentions);
     const bool output_hidden_states =
         options.output_hidden_states.value_or(gpt2_.output_hidden_states);
-    const bool use_cache = options.use_cache.value_or(gpt2_.use_cache);
+    const bool use_cache =
+        MayUseCache(options.use_cache.value_or(gpt2_.use_cache), blocks_);
     absl::Status status = CheckGPT2Inputs(gpt2_, inputs, output_attentions);
     if (!status.ok()) return status;
     if (!options.only_last_logits) {  // Generate() looked.

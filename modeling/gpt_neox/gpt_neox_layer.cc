@@ -65,7 +65,8 @@ GPTNeoXLayerResult GPTNeoXAttention::Forward(
               .head_mask = arguments.head_mask,
               .scale = 1.0 / std::sqrt(static_cast<double>(size)),
               .dropout_probability = dropout_->active_probability(),
-              .need_probabilities = arguments.output_attentions});
+              .need_probabilities = arguments.output_attentions,
+              .always_fused = is_always_fused()});
   GPTNeoXLayerResult result;
   result.hidden_states = (*dense_)(MergeHeads(attended.context.to(type)));
   if (arguments.output_attentions) {
@@ -91,7 +92,7 @@ OneTensor GPTNeoXFeedForward::Forward(const OneTensor& input) {
 GPTNeoXLayer::GPTNeoXLayer(const ModuleNode& node, const ModuleOptions& options,
                            const GPTNeoXConfig& config,
                            std::shared_ptr<RotaryState> state)
-    : CallableModule(node, options),
+    : CheckpointedBlock(node, options),
       is_parallel_(config.use_parallel_residual),
       input_norm_(AddChild<LayerNorm>(node, "input_layernorm", options,
                                       config.layer_norm_eps)),

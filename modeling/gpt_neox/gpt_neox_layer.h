@@ -6,7 +6,9 @@
 
 #include "ATen/core/Tensor.h"
 #include "device_map/module_tree.h"
+#include "modeling/better_transformer.h"
 #include "modeling/gpt_neox/gpt_neox_config.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
@@ -59,7 +61,8 @@ struct GPTNeoXLayerResult {
 // the cache's keys are; values, and its values, are half. As in 4.34.
 // Matches: transformers 4.34 `GPTNeoXAttention`.
 class GPTNeoXAttention
-    : public CallableModule<GPTNeoXLayerArguments, GPTNeoXLayerResult> {
+    : public CallableModule<GPTNeoXLayerArguments, GPTNeoXLayerResult>,
+      public FusableAttention {
  public:
   GPTNeoXAttention(const ModuleNode& node, const ModuleOptions& options,
                    const GPTNeoXConfig& config,
@@ -99,7 +102,7 @@ class GPTNeoXFeedForward : public CallableModule<OneTensor, OneTensor> {
 
 // Matches: transformers 4.34 `GPTNeoXLayer`.
 class GPTNeoXLayer
-    : public CallableModule<GPTNeoXLayerArguments, GPTNeoXLayerResult> {
+    : public CheckpointedBlock<GPTNeoXLayerArguments, GPTNeoXLayerResult> {
  public:
   GPTNeoXLayer(const ModuleNode& node, const ModuleOptions& options,
                const GPTNeoXConfig& config, std::shared_ptr<RotaryState> state);

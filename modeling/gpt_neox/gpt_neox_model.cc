@@ -18,6 +18,7 @@
 #include "modeling/catch_torch.h"
 #include "modeling/causal_mask.h"
 #include "modeling/gpt_neox/gpt_neox_layout.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/head_pruning.h"
 #include "modeling/key_value_store.h"
 #include "modeling/named_inputs.h"
@@ -84,7 +85,8 @@ absl::StatusOr<GPTNeoXModel::Prepared> GPTNeoXModel::Prepare(
   GPTNeoXLayerArguments& shared = prepared.shared;
   shared.output_attentions =
       options.output_attentions.value_or(neox_.output_attentions);
-  shared.use_cache = options.use_cache.value_or(neox_.use_cache);
+  shared.use_cache =
+      MayUseCache(options.use_cache.value_or(neox_.use_cache), layers_);
   shared.hidden_states = (*emb_dropout_)(inputs.input_ids.defined()
                                              ? (*embed_in_)(inputs.input_ids)
                                              : inputs.inputs_embeds);

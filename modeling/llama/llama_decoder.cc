@@ -57,7 +57,8 @@ LlamaLayerResult LlamaAttention::Forward(const LlamaLayerArguments& arguments) {
               .is_causal = arguments.is_causal,
               .scale = 1.0 / std::sqrt(static_cast<double>(head_size_)),
               .softmax_in_float32 = true,
-              .need_probabilities = arguments.output_attentions});
+              .need_probabilities = arguments.output_attentions,
+              .always_fused = is_always_fused()});
   LlamaLayerResult result;
   result.hidden_states = Project(*output_, MergeHeads(attended.context));
   if (arguments.output_attentions) {
@@ -91,7 +92,7 @@ OneTensor LlamaFeedForward::Forward(const OneTensor& input) {
 LlamaLayer::LlamaLayer(const ModuleNode& node, const ModuleOptions& options,
                        const LlamaConfig& config,
                        std::shared_ptr<RotaryState> state)
-    : CallableModule(node, options),
+    : CheckpointedBlock(node, options),
       attention_(AddChild<LlamaAttention>(node, "self_attn", options, config,
                                           std::move(state))),
       feed_forward_(AddChild<LlamaFeedForward>(node, "mlp", options, config)),

@@ -6,6 +6,8 @@
 
 #include "ATen/core/Tensor.h"
 #include "device_map/module_tree.h"
+#include "modeling/better_transformer.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/llama/llama_config.h"
@@ -53,7 +55,8 @@ struct LlamaLayerResult {
 // Matches: transformers 4.34 `LlamaAttention`: with pretraining_tp above 1 its
 //     projections have no bias, whatever attention_bias says.
 class LlamaAttention
-    : public CallableModule<LlamaLayerArguments, LlamaLayerResult> {
+    : public CallableModule<LlamaLayerArguments, LlamaLayerResult>,
+      public FusableAttention {
  public:
   LlamaAttention(const ModuleNode& node, const ModuleOptions& options,
                  const LlamaConfig& config, std::shared_ptr<RotaryState> state);
@@ -97,7 +100,7 @@ class LlamaFeedForward : public CallableModule<OneTensor, OneTensor> {
 
 // Matches: transformers 4.34 `LlamaDecoderLayer`.
 class LlamaLayer
-    : public CallableModule<LlamaLayerArguments, LlamaLayerResult> {
+    : public CheckpointedBlock<LlamaLayerArguments, LlamaLayerResult> {
  public:
   LlamaLayer(const ModuleNode& node, const ModuleOptions& options,
              const LlamaConfig& config, std::shared_ptr<RotaryState> state);

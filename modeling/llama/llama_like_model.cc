@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "modeling/catch_torch.h"
 #include "modeling/causal_mask.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/key_value_store.h"
 #include "modeling/last_token.h"
 #include "modeling/losses.h"
@@ -140,7 +141,8 @@ absl::StatusOr<LlamaLayerArguments> LlamaLikeModel::Prepare(
   LlamaLayerArguments arguments;
   arguments.output_attentions =
       options.output_attentions.value_or(llama_.output_attentions);
-  arguments.use_cache = options.use_cache.value_or(llama_.use_cache);
+  arguments.use_cache =
+      MayUseCache(options.use_cache.value_or(llama_.use_cache), layers_);
   arguments.hidden_states = inputs.input_ids.defined()
                                 ? (*embed_tokens_)(inputs.input_ids)
                                 : inputs.inputs_embeds;

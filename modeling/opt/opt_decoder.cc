@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "device_map/module_tree.h"
 #include "modeling/attention.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
@@ -47,7 +48,8 @@ OPTLayerResult OPTAttention::Forward(const OPTLayerArguments& arguments) {
               .head_mask = arguments.head_mask,
               .dropout_probability = is_training() ? dropout_ : 0.0,
               .softmax_in_float32 = true,
-              .need_probabilities = arguments.output_attentions});
+              .need_probabilities = arguments.output_attentions,
+              .always_fused = is_always_fused()});
   OPTLayerResult result{.hidden_states =
                             (*output_)(MergeHeads(attended.context))};
   if (arguments.output_attentions) {
@@ -60,7 +62,7 @@ OPTLayerResult OPTAttention::Forward(const OPTLayerArguments& arguments) {
 OPTDecoderLayer::OPTDecoderLayer(const ModuleNode& node,
                                  const ModuleOptions& options,
                                  const OPTConfig& config)
-    : CallableModule(node, options),
+    : CheckpointedBlock(node, options),
       norm_before_(config.do_layer_norm_before),
       dropout_(config.dropout),
       attention_(AddChild<OPTAttention>(node, "self_attn", options, config)),
@@ -128,6 +130,7 @@ bool OPTDecoder::SkipsLayer() const {
 OPTDecoderResult OPTDecoder::Forward(const OPTDecoderArguments& arguments) {
   OPTDecoderResult result;
   BaseModelOutput& output = result.output;
+  const bool use_cache = MayUseCache(arguments.use_cache, layers_);
   at::Tensor states = Embed(arguments);
   for (size_t i = 0; i < layers_.size(); ++i) {
     if (arguments.output_hidden_states) output.hidden_states.push_back(states);
@@ -136,13 +139,13 @@ OPTDecoderResult OPTDecoder::Forward(const OPTDecoderArguments& arguments) {
                             .bias = arguments.bias,
                             .is_causal = arguments.is_causal,
                             .output_attentions = arguments.output_attentions,
-                            .use_cache = arguments.use_cache};
+                            .use_cache = use_cache};
     if (!arguments.head_mask.empty()) layer.head_mask = arguments.head_mask[i];
     if (!arguments.past.empty()) layer.past = arguments.past[i];
-    if (arguments.use_cache) layer.store = StoreOfLayer(arguments.store, i);
+    if (use_cache) layer.store = StoreOfLayer(arguments.store, i);
     OPTLayerResult done = layers_[i]->Call(std::move(layer));
     states = std::move(done.hidden_states);
-    if (arguments.use_cache) {
+    if (use_cache) {
       output.past_key_values.push_back(std::move(done.present));
     }
     if (arguments.output_attentions) {

@@ -7,6 +7,8 @@
 
 #include "ATen/core/Tensor.h"
 #include "device_map/module_tree.h"
+#include "modeling/better_transformer.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
@@ -50,7 +52,8 @@ struct OPTLayerResult {
 
 // Queries are scaled before they meet keys, so that scores fit float16.
 // Matches: transformers 4.34 `OPTAttention`.
-class OPTAttention : public CallableModule<OPTLayerArguments, OPTLayerResult> {
+class OPTAttention : public CallableModule<OPTLayerArguments, OPTLayerResult>,
+                     public FusableAttention {
  public:
   OPTAttention(const ModuleNode& node, const ModuleOptions& options,
                const OPTConfig& config);
@@ -70,7 +73,7 @@ class OPTAttention : public CallableModule<OPTLayerArguments, OPTLayerResult> {
 // Attention and feed-forward, each with a norm before it or after its residual.
 // Matches: transformers 4.34 `OPTDecoderLayer`.
 class OPTDecoderLayer
-    : public CallableModule<OPTLayerArguments, OPTLayerResult> {
+    : public CheckpointedBlock<OPTLayerArguments, OPTLayerResult> {
  public:
   OPTDecoderLayer(const ModuleNode& node, const ModuleOptions& options,
                   const OPTConfig& config);

@@ -87,7 +87,8 @@ T5AttentionResult T5Attention::Forward(const T5AttentionArguments& arguments) {
               .scale = 1.0,
               .dropout_probability = is_training() ? dropout_rate_ : 0.0,
               .softmax_in_float32 = true,
-              .need_probabilities = arguments.output_attentions});
+              .need_probabilities = arguments.output_attentions,
+              .always_fused = is_always_fused()});
   result.hidden_states = (*o_)(MergeHeads(attended.context));
   if (arguments.output_attentions) {
     result.probabilities = attended.probabilities;

@@ -7,6 +7,7 @@
 #include "ATen/core/Tensor.h"
 #include "absl/types/span.h"
 #include "device_map/module_tree.h"
+#include "modeling/better_transformer.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/module.h"
@@ -64,7 +65,8 @@ struct T5AttentionResult {
 // a key lies from its query.
 // Matches: transformers 4.34 modeling_t5.py `T5Attention`.
 class T5Attention
-    : public CallableModule<T5AttentionArguments, T5AttentionResult> {
+    : public CallableModule<T5AttentionArguments, T5AttentionResult>,
+      public FusableAttention {
  public:
   // It has a table of relative positions if `node` has.
   T5Attention(const ModuleNode& node, const ModuleOptions& options,

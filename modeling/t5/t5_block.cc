@@ -100,7 +100,7 @@ T5AttentionResult T5LayerAttention::Forward(
 
 T5Block::T5Block(const ModuleNode& node, const ModuleOptions& options,
                  const T5Config& config, bool is_decoder)
-    : CallableModule(node, options) {
+    : CheckpointedBlock(node, options) {
   const ModuleNode& steps = node.child("layer");
   auto list = AddChild<Container>(node, "layer", options);
   self_attention_ =

@@ -7,6 +7,7 @@
 #include "ATen/core/Tensor.h"
 #include "absl/types/span.h"
 #include "device_map/module_tree.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
 #include "modeling/model_output.h"
@@ -116,7 +117,7 @@ struct T5BlockResult {
 
 // Self-attention, in a decoder cross-attention, and the feed-forward step.
 // Matches: transformers 4.34 modeling_t5.py `T5Block`.
-class T5Block : public CallableModule<T5BlockArguments, T5BlockResult> {
+class T5Block : public CheckpointedBlock<T5BlockArguments, T5BlockResult> {
  public:
   T5Block(const ModuleNode& node, const ModuleOptions& options,
           const T5Config& config, bool is_decoder);

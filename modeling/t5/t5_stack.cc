@@ -12,6 +12,7 @@
 #include "device_map/module_tree.h"
 #include "modeling/attention_heads.h"
 #include "modeling/attention_mask.h"
+#include "modeling/gradient_checkpointing.h"
 #include "modeling/head_pruning.h"
 #include "modeling/key_value_store.h"
 #include "modeling/layers.h"
@@ -94,6 +95,7 @@ absl::StatusOr<T5StackArguments> T5Stack::Prepare(
 
 T5StackResult T5Stack::Forward(const T5StackArguments& arguments) {
   BaseModelOutput output;
+  const bool use_cache = MayUseCache(arguments.use_cache, blocks_);
   at::Tensor hidden_states = (*dropout_)(
       arguments.input_ids.defined() ? (*embed_tokens_)(arguments.input_ids)
                                     : arguments.inputs_embeds);
@@ -117,7 +119,7 @@ T5StackResult T5Stack::Forward(const T5StackArguments& arguments) {
     if (!arguments.past_key_values.empty()) {
       block_arguments.past = arguments.past_key_values[i];
     }
-    if (arguments.use_cache) {
+    if (use_cache) {
       block_arguments.store = StoreOfLayer(arguments.store, i);
     }
     std::vector<int64_t> heads_left;
@@ -130,7 +132,7 @@ T5StackResult T5Stack::Forward(const T5StackArguments& arguments) {
     hidden_states = std::move(block.hidden_states);
     position_bias = std::move(block.position_bias);
     cross_position_bias = std::move(block.cross_position_bias);
-    if (arguments.use_cache) {
+    if (use_cache) {
       output.past_key_values.push_back(std::move(block.present));
     }
     if (arguments.output_attentions) {
