@@ -38,6 +38,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr char kGolden[] = "testdata/generation/";
 constexpr char kGpt2[] = "GPT2LMHeadModel";
+constexpr char kRoberta[] = "RobertaForCausalLM";
 constexpr char kT5[] = "T5ForConditionalGeneration";
 
 at::Tensor Tensor(const Json& rows) {
@@ -49,6 +50,18 @@ at::Tensor Tensor(const Json& rows) {
       .reshape({static_cast<int64_t>(rows.size()), -1});
 }
 
+// Where a golden model is, and what its config wants changed.
+struct Place {
+  std::string folder;
+  std::vector<std::pair<std::string, Json>> changes;
+};
+
+// RoBERTa goes on as a decoder, in what the masked model saved.
+Place PlaceOf(const std::string& name) {
+  if (name == kRoberta) return {"RobertaForMaskedLM", {{"is_decoder", true}}};
+  return {name, {}};
+}
+
 // A model of testdata/models, which generates as `config` says.
 std::shared_ptr<PretrainedModel> Load(const std::string& name,
                                       const Json& config = Json::object()) {
@@ -56,8 +69,13 @@ std::shared_ptr<PretrainedModel> Load(const std::string& name,
   const std::vector<std::string> parts = absl::StrSplit(name, '-');
   const auto model_class = FindModel(parts[0]);
   EXPECT_THAT(model_class, IsOk());
-  auto model =
-      LoadPretrained(**model_class, absl::StrCat("testdata/models/", name));
+  const Place place = PlaceOf(name);
+  FromPretrainedOptions options;
+  for (const auto& [key, value] : place.changes) {
+    options.CONFIGKW.emplace_back(key, value);
+  }
+  auto model = LoadPretrained(
+      **model_class, absl::StrCat("testdata/models/", place.folder), options);
   EXPECT_THAT(model, IsOk()) << name;
   GenerationConfig generation;
   for (const auto& [key, value] : config.items()) generation.Set(key, value);
@@ -111,7 +129,9 @@ TEST_P(GoldenGenerations, GivesThePeersIds) {
 INSTANTIATE_TEST_SUITE_P(Models, GoldenGenerations,
                          ::testing::Values(kGpt2, "LlamaForCausalLM",
                                            "MistralForCausalLM",
-                                           "GPTNeoXForCausalLM", kT5,
+                                           "GPTNeoXForCausalLM",
+                                           "OPTForCausalLM", "BloomForCausalLM",
+                                           kRoberta, kT5,
                                            "T5ForConditionalGeneration-v1_1"));
 
 class FixtureGenerations : public ::testing::TestWithParam<const char*> {};
@@ -124,27 +144,32 @@ INSTANTIATE_TEST_SUITE_P(Models, FixtureGenerations,
                          ::testing::Values(kGpt2, "LlamaForCausalLM", kT5,
                                            "T5ForConditionalGeneration-v1_1"));
 
+// What RoBERTa counts positions by.
+int64_t PadOf(const std::string& name) { return name == kRoberta ? 1 : 0; }
+
 // Texts of 7, 5 and 2 tokens, padded on the left.
-NamedTensors PaddedRows() {
+NamedTensors PaddedRows(int64_t pad = 0) {
   const at::Tensor mask = at::tensor({1, 1, 1, 1, 1, 1, 1,  //
                                       0, 0, 1, 1, 1, 1, 1,  //
                                       0, 0, 0, 0, 0, 1, 1},
                                      at::kLong)
                               .reshape({3, 7});
   const at::Tensor ids =
-      (at::arange(21, at::dtype(at::kLong)).reshape({3, 7}) * 5 + 2) * mask;
+      (at::arange(21, at::dtype(at::kLong)).reshape({3, 7}) * 5 + 2) * mask +
+      pad * (1 - mask);
   return {{"input_ids", ids}, {"attention_mask", mask}};
 }
 
 TEST(GenerateTest, EachRowOfABatchGivesWhatItGivesAlone) {
-  for (const char* name : {kGpt2, "LlamaForCausalLM", "MistralForCausalLM",
-                           "GPTNeoXForCausalLM"}) {
+  for (const char* name :
+       {kGpt2, "LlamaForCausalLM", "MistralForCausalLM", "GPTNeoXForCausalLM",
+        "OPTForCausalLM", "BloomForCausalLM", kRoberta}) {
     for (const Json& settings :
          {Json{{"max_new_tokens", 10}},
           Json{{"max_new_tokens", 10}, {"num_beams", 3}}}) {
       SCOPED_TRACE(absl::StrCat(name, " ", settings.dump()));
-      const auto model = Load(name, {{"pad_token_id", 0}});
-      const NamedTensors rows = PaddedRows();
+      const auto model = Load(name, {{"pad_token_id", PadOf(name)}});
+      const NamedTensors rows = PaddedRows(PadOf(name));
       const at::Tensor all = Sequences(*model, rows, settings);
       ASSERT_TRUE(all.defined());
       for (int64_t i = 0; i < 3; ++i) {
@@ -167,15 +192,18 @@ TEST(GenerateTest, EachRowOfABatchGivesWhatItGivesAlone) {
 
 TEST(GenerateTest, TheCacheChangesNothing) {
   for (const char* name :
-       {kGpt2, "LlamaForCausalLM", "GPTNeoXForCausalLM", kT5}) {
+       {kGpt2, "LlamaForCausalLM", "GPTNeoXForCausalLM", "OPTForCausalLM",
+        "BloomForCausalLM", kRoberta, kT5}) {
     for (Json settings : {Json{{"max_new_tokens", 20}},
                           Json{{"max_new_tokens", 20}, {"num_beams", 4}}}) {
       SCOPED_TRACE(absl::StrCat(name, " ", settings.dump()));
       const auto model =
-          Load(name, {{"pad_token_id", 0}, {"decoder_start_token_id", 0}});
-      const at::Tensor with = Sequences(*model, PaddedRows(), settings);
+          Load(name, {{"pad_token_id", PadOf(name)},
+                      {"decoder_start_token_id", 0}});
+      const NamedTensors rows = PaddedRows(PadOf(name));
+      const at::Tensor with = Sequences(*model, rows, settings);
       settings["use_cache"] = false;
-      EXPECT_TRUE(at::equal(with, Sequences(*model, PaddedRows(), settings)));
+      EXPECT_TRUE(at::equal(with, Sequences(*model, rows, settings)));
     }
   }
 }
@@ -292,6 +320,41 @@ TEST(GenerateTest, SaysWhatDoesNotFit) {
     EXPECT_THAT(
         Generate(*model, call.inputs, {.settings = Settings(call.settings)}),
         StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(call.message)));
+  }
+}
+
+TEST(GenerateTest, EveryFamilyRefusesWhatItCannotRead) {
+  const at::Tensor ids = at::full({2, 3}, 5, at::dtype(at::kLong));
+  for (const char* name :
+       {kGpt2, "LlamaForCausalLM", "MistralForCausalLM", "GPTNeoXForCausalLM",
+        "OPTForCausalLM", "BloomForCausalLM", kRoberta, kT5}) {
+    const auto model = Load(name, {{"decoder_start_token_id", 0}});
+    const BadCall calls[] = {
+        {name, {{"input_ids", ids * 1000}}, {}, "input_ids: holds 5000"},
+        {name, {{"input_ids", -ids}}, {}, "input_ids: holds -5"},
+        {name, {{"input_ids", ids.narrow(0, 0, 0)}}, {}, "input_ids: has sha"},
+        {name,
+         {{"input_ids", ids}, {"attention_mask", ids.narrow(1, 0, 2)}},
+         {},
+         "attention_mask: has shape [2, 2], but [2, 3] is expected"},
+        {name,
+         {{"input_ids", ids}},
+         {{"num_beams", 2}, {"num_return_sequences", 3}},
+         "num_return_sequences"},
+        {name,
+         {{"input_ids", ids}},
+         {{"num_beams", 4},
+          {"num_beam_groups", 2},
+          {"diversity_penalty", 1.0},
+          {"do_sample", true}},
+         "do_sample"}};
+    for (const BadCall& call : calls) {
+      SCOPED_TRACE(absl::StrCat(name, ": ", call.message));
+      EXPECT_THAT(
+          Generate(*model, call.inputs, {.settings = Settings(call.settings)}),
+          StatusIs(absl::StatusCode::kInvalidArgument,
+                   HasSubstr(call.message)));
+    }
   }
 }
 

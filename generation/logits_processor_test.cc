@@ -155,9 +155,6 @@ TEST(LogitsProcessorTest, RefusesSettingsThatMakeNone) {
   ExpectBad(SequenceBiasLogitsProcessor::Create({{{3, -1}, 1.0}}), "[3, -1]");
   ExpectBad(NoBadWordsLogitsProcessor::Create({}, {}), "'bad_words_ids'");
   ExpectBad(NoBadWordsLogitsProcessor::Create({{}}, {}), "[]");
-  EXPECT_THAT(NoBadWordsLogitsProcessor::Create({{2}}, {2}),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("ends of sequence only")));
   ExpectBad(MinLengthLogitsProcessor::Create(-1, {0}), "'min_length' is -1");
   ExpectBad(MinNewTokensLengthLogitsProcessor::Create(-1, 0, {}),
             "'prompt_length_to_skip' is -1");
@@ -256,6 +253,18 @@ TEST(LogitsProcessorTest, WorksAloneAsTheReadmeShows) {
   ASSERT_THAT(kept, IsOk());
   EXPECT_TRUE(at::equal(
       *kept, at::tensor({-INFINITY, 4.0f, -INFINITY, 3.0f}).unsqueeze(0)));
+}
+
+// Ends of sequence are never forbidden; where there is nothing else, nothing is.
+TEST(LogitsProcessorTest, BadWordsThatAreAllEndsForbidNothing) {
+  absl::StatusOr<NoBadWordsLogitsProcessor> processor =
+      NoBadWordsLogitsProcessor::Create({{2}, {3}}, {3, 2});
+  ASSERT_THAT(processor, IsOk());
+  const at::Tensor scores = at::arange(10, at::dtype(at::kFloat)).view({2, 5});
+  auto processed = processor->Process(at::full({2, 3}, 2, at::dtype(at::kLong)),
+                                      scores.clone());
+  ASSERT_THAT(processed, IsOk());
+  EXPECT_TRUE(at::equal(*processed, scores));
 }
 
 }  // namespace

@@ -107,10 +107,9 @@ absl::StatusOr<NoBadWordsLogitsProcessor> NoBadWordsLogitsProcessor::Create(
                                   word[0]) != eos_token_ids.end();
     if (!is_eos) bias[word] = -std::numeric_limits<double>::infinity();
   }
+  // Nothing else is forbidden, then.
   if (bias.empty()) {
-    return absl::InvalidArgumentError(
-        "'bad_words_ids' has ends of sequence only, which are never "
-        "forbidden; unset it");
+    return NoBadWordsLogitsProcessor(SequenceBiasLogitsProcessor({}));
   }
   absl::StatusOr<SequenceBiasLogitsProcessor> processor =
       SequenceBiasLogitsProcessor::Create(std::move(bias));

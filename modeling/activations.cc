@@ -1,19 +1,48 @@
 #include "modeling/activations.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "ATen/ATen.h"
+#include "ATen/Parallel.h"
 #include "absl/strings/string_view.h"
+#include "modeling/few_row_kernels.h"
+#include "modeling/kernel_dtype.h"
 
 namespace pretrained {
 namespace {
 
 using at::Tensor;
 
+// GeluNew() in one pass, rounded once; nullopt where there is no kernel.
+std::optional<Tensor> GeluNewInOnePass(const Tensor& x) {
+  const std::optional<MatrixDtype> dtype = KernelDtype(x.scalar_type());
+  if (!dtype.has_value() || !x.is_cpu() || !x.is_contiguous() ||
+      (at::GradMode::is_enabled() && x.requires_grad())) {
+    return std::nullopt;
+  }
+  const Tensor y = at::empty(x.sizes(), x.options());
+  const auto* const from = static_cast<const char*>(x.data_ptr());
+  auto* const to = static_cast<char*>(y.data_ptr());
+  const int64_t size = x.element_size();
+  // In whole vectors, so that a number's place in x makes no difference.
+  constexpr int64_t kBlock = 1 << 13;
+  const int64_t blocks = (x.numel() + kBlock - 1) / kBlock;
+  at::parallel_for(0, blocks, 2, [&](int64_t begin, int64_t end) {
+    const int64_t first = begin * kBlock;
+    const int64_t last = std::min(end * kBlock, x.numel());
+    GeluTanh(from + first * size, *dtype, last - first, to + first * size);
+  });
+  return y;
+}
+
 // The tanh approximation of GELU, operation by operation as the BERT and GPT
 // code bases write it; at::gelu(x, "tanh") rounds differently.
 Tensor GeluNew(const Tensor& x) {
+  if (std::optional<Tensor> y = GeluNewInOnePass(x)) return *std::move(y);
   const double scale = std::sqrt(2.0 / M_PI);
   return 0.5 * x * (1.0 + at::tanh(scale * (x + 0.044715 * at::pow(x, 3.0))));
 }

@@ -1,5 +1,6 @@
 #include "modeling/activations.h"
 
+#include <cmath>
 #include <string>
 
 #include "ATen/ATen.h"
@@ -37,6 +38,28 @@ TEST(ActivationsTest, EveryNameKeepsShapeAndDtype) {
       EXPECT_TRUE(at::equal(x, before)) << activation.name << " changed x";
     }
   }
+}
+
+// Its kernel is for float32 and the half dtypes; float64 goes step by step.
+TEST(ActivationsTest, GeluNewIsTheSameInOnePass) {
+  const ActivationFunction gelu = GetActivation("gelu_new");
+  const at::Tensor x = at::linspace(-30, 30, 40003, at::dtype(at::kDouble));
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    const at::Tensor rounded = x.to(type);
+    EXPECT_THAT(gelu(rounded).to(at::kDouble),
+                IsCloseTo(gelu(rounded.to(at::kDouble)),
+                          type == at::kFloat ? 1e-6 : 5e-3))
+        << c10::toString(type);
+  }
+  const at::Tensor odd = at::tensor({INFINITY, NAN, -1e30f, 1e30f, 0.0f});
+  const at::Tensor y = gelu(odd);
+  EXPECT_EQ(y[0].item().toFloat(), INFINITY);
+  EXPECT_TRUE(y[1].isnan().item().toBool());
+  EXPECT_EQ(y[2].item().toFloat(), 0.0f);
+  EXPECT_EQ(y[3].item().toFloat(), 1e30f);
+  EXPECT_EQ(y[4].item().toFloat(), 0.0f);
+  const at::Tensor leaf = at::ones({3}).requires_grad_(true);
+  EXPECT_TRUE(gelu(leaf).requires_grad());
 }
 
 TEST(ActivationsTest, OtherNamesHaveNoFunction) {

@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "ATen/ATen.h"
+#include "modeling/one_query_attention.h"
 
 namespace pretrained {
 namespace {
@@ -101,6 +104,10 @@ at::Tensor MatmulByGroup(const at::Tensor& x, const at::Tensor& y) {
 }  // namespace
 
 AttentionResult Attend(const AttentionArguments& arguments) {
+  if (IsFusible(arguments)) {
+    std::optional<at::Tensor> context = AttendOneQuery(arguments);
+    if (context.has_value()) return {.context = *std::move(context)};
+  }
   if (IsFusible(arguments)) return {.context = Fused(arguments)};
   at::Tensor scores =
       MatmulByGroup(arguments.query, arguments.key.transpose(-1, -2));
@@ -134,6 +141,9 @@ at::Tensor SplitHeads(const at::Tensor& x, int64_t head_size) {
 }
 
 at::Tensor MergeHeads(const at::Tensor& x) {
+  if (x.size(2) == 1 && x.is_contiguous()) {
+    return x.view({x.size(0), 1, x.size(1) * x.size(3)});
+  }
   return x.transpose(1, 2).flatten(2);
 }
 

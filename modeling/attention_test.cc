@@ -1,5 +1,6 @@
 #include "modeling/attention.h"
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -92,6 +93,75 @@ TEST(AttendTest, IsSoftmaxOfScaledScoresTimesValues) {
       }
     }
   }
+}
+
+// One query of each head has a kernel of its own, which reads keys and values
+// where they lie: behind one another with room for more, many to a group.
+TEST(AttendTest, OneQueryReadsKeysInPlace) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    for (const auto& [heads, groups, size, keys] :
+         {std::array<int64_t, 4>{4, 4, 8, 1},
+          {4, 2, 13, 40},
+          {20, 2, 64, 131},
+          {11, 1, 80, 33}}) {
+      AttentionArguments arguments{
+          .query = Some({2, 1, heads, size}, 1).transpose(1, 2).to(type),
+          .key = Some({2, groups, 300, size}, 2).narrow(2, 0, keys).to(type),
+          .value = Some({2, groups, 300, size}, 3).narrow(2, 0, keys).to(type),
+          .scale = 0.3};
+      for (const at::Tensor& bias : Biases(heads, 1, keys)) {
+        arguments.bias =
+            bias.defined() ? bias.narrow(1, 0, bias.size(1)) : bias;
+        arguments.need_probabilities = true;
+        AttentionArguments wide = arguments;
+        for (at::Tensor* tensor : {&wide.query, &wide.key, &wide.value}) {
+          *tensor = tensor->to(at::kFloat);
+        }
+        const at::Tensor want = Attend(wide).context;
+        arguments.need_probabilities = false;
+        const at::Tensor context = Attend(arguments).context;
+        EXPECT_EQ(context.scalar_type(), type);
+        EXPECT_THAT(context.to(at::kFloat),
+                    IsCloseTo(want, type == at::kFloat ? kTolerance : 1e-2))
+            << heads << " heads, " << groups << " groups, " << keys << " keys";
+        EXPECT_TRUE(
+            at::equal(MergeHeads(context), context.transpose(1, 2).flatten(2)));
+        // Alone a row is what it is beside others.
+        for (at::Tensor* tensor : {&arguments.query, &arguments.key,
+                                   &arguments.value, &arguments.bias}) {
+          if (tensor->defined() && tensor->size(0) == 2) {
+            *tensor = tensor->narrow(0, 1, 1);
+          }
+        }
+        EXPECT_TRUE(
+            at::equal(Attend(arguments).context, context.narrow(0, 1, 1)));
+        arguments.query = Some({2, 1, heads, size}, 1).transpose(1, 2).to(type);
+        arguments.key =
+            Some({2, groups, 300, size}, 2).narrow(2, 0, keys).to(type);
+        arguments.value =
+            Some({2, groups, 300, size}, 3).narrow(2, 0, keys).to(type);
+      }
+    }
+  }
+}
+
+// A key that -infinity hides counts nothing, whatever it says of itself; what
+// is no number among those that count makes the row none.
+TEST(AttendTest, OneQuerySeesNoHiddenKey) {
+  AttentionArguments arguments = Arguments(2, 2, 1, 9);
+  arguments.need_probabilities = false;
+  arguments.bias = at::zeros({1, 1, 1, 9});
+  arguments.bias.narrow(3, 5, 4).fill_(-INFINITY);
+  AttentionArguments seen = arguments;
+  seen.bias = at::Tensor();
+  seen.key = arguments.key.narrow(2, 0, 5).contiguous();
+  seen.value = arguments.value.narrow(2, 0, 5).contiguous();
+  EXPECT_THAT(Attend(arguments).context,
+              IsCloseTo(Attend(seen).context, kTolerance));
+  arguments.key.select(2, 1).select(1, 1).fill_(NAN);
+  const at::Tensor context = Attend(arguments).context;
+  EXPECT_TRUE(context.select(1, 1).isnan().all().item().toBool());
+  EXPECT_FALSE(context.select(1, 0).isnan().any().item().toBool());
 }
 
 TEST(AttendTest, CausalQueriesSeeNoLaterKey) {

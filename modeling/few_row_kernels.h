@@ -26,13 +26,29 @@ void TimesTransposed(const float* x, int64_t m, int64_t k, const void* w,
                      MatrixDtype dtype, int64_t n, int64_t begin, int64_t end,
                      float* y);
 
-// y[i, j] += sum of x[i, c] w[c, j] over c from `begin` to `end` - 1.
+// y[i, j] = sum of x[i, c] w[c, j] over c from `begin` to `end` - 1.
 //   x  [m, k], m <= kFewRows
 //   w  [k, n] of `dtype`
 //   y  [m, n]
-void AddTimes(const float* x, int64_t m, int64_t k, const void* w,
-              MatrixDtype dtype, int64_t n, int64_t begin, int64_t end,
-              float* y);
+void Times(const float* x, int64_t m, int64_t k, const void* w,
+           MatrixDtype dtype, int64_t n, int64_t begin, int64_t end, float* y);
+
+// y[j] = parts[j] + parts[stride + j] + .. + bias[j], of `count` parts, rounded
+// once, for n numbers.
+//   bias  [n] of `dtype`, or null
+//   y     [n] of `dtype`
+void SumRounded(const float* parts, int64_t count, int64_t stride,
+                const void* bias, MatrixDtype dtype, int64_t n, void* y);
+
+// The n numbers x of `dtype` as float32.
+void Widen(const void* x, MatrixDtype dtype, int64_t n, float* y);
+
+// The n scores x, in place, as probabilities; 0 where all are -infinity.
+void Softmax(int64_t n, float* x);
+
+// y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, of n numbers of
+// `dtype`, rounded once.
+void GeluTanh(const void* x, MatrixDtype dtype, int64_t n, void* y);
 
 }  // namespace pretrained
 

@@ -15,6 +15,7 @@
 #include "absl/log/absl_check.h"
 #include "modeling/activations.h"
 #include "modeling/few_row_linear.h"
+#include "modeling/half_linear.h"
 #include "modeling/module.h"
 
 namespace pretrained {
@@ -25,6 +26,9 @@ OneTensor Linear::Forward(const OneTensor& input) {
       has_parameter("bias") ? parameter("bias") : at::Tensor();
   std::optional<at::Tensor> few =
       LinearOfFewRows(input.value, weight, bias, WeightLayout::kOutIn);
+  if (!few.has_value()) {
+    few = LinearOfHalf(input.value, weight, bias, WeightLayout::kOutIn);
+  }
   if (few.has_value()) return {*std::move(few)};
   if (!bias.defined()) return {at::linear(input.value, weight)};
   return {at::linear(input.value, weight, bias)};
@@ -97,6 +101,10 @@ OneTensor Conv1D::Forward(const OneTensor& input) {
   const at::Tensor& weight = parameter("weight");
   std::optional<at::Tensor> few = LinearOfFewRows(
       input.value, weight, parameter("bias"), WeightLayout::kInOut);
+  if (!few.has_value()) {
+    few = LinearOfHalf(input.value, weight, parameter("bias"),
+                       WeightLayout::kInOut);
+  }
   if (few.has_value()) return {*std::move(few)};
   std::vector<int64_t> sizes = input.value.sizes().vec();
   sizes.back() = weight.size(1);

@@ -1,21 +1,25 @@
 #!/usr/bin/env python3
 """Writes MODEL.more.json: what transformers 4.34.0 generates with the models of ../models, over further settings.
 
-    python make_golden.py
+    python make_golden.py [MODEL..]
 
 Of a run are kept `kwargs`, the arguments of generate(), and `ids`; of an input its tensors, by name. A run whose ids change
 when all scores are disturbed by up to 1e-4 is left out, and named.
 """
 import json
 import pathlib
+import sys
 import warnings
 
 import torch
 import transformers
 
 HERE = pathlib.Path(__file__).resolve().parent
-MODELS = ["GPT2LMHeadModel", "LlamaForCausalLM", "MistralForCausalLM", "GPTNeoXForCausalLM", "T5ForConditionalGeneration",
-          "T5ForConditionalGeneration-v1_1"]
+MODELS = ["GPT2LMHeadModel", "LlamaForCausalLM", "MistralForCausalLM", "GPTNeoXForCausalLM", "OPTForCausalLM",
+          "BloomForCausalLM", "RobertaForCausalLM", "T5ForConditionalGeneration", "T5ForConditionalGeneration-v1_1"]
+# Where another class saved the model: its folder, and what its config wants changed.
+FOLDERS = {"RobertaForCausalLM": ("RobertaForMaskedLM", {"is_decoder": True})}
+PADS = {"RobertaForCausalLM": 1}  # Its positions count what is not this.
 CONFIG = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": None, "decoder_start_token_id": None}
 
 
@@ -71,6 +75,10 @@ def runs(frequent, is_encoder_decoder):
     return {name: {"do_sample": False, "num_beams": 1, "eos_token_id": None, **kwargs} for name, kwargs in result.items()}
 
 
+def settings_of(name, is_encoder_decoder):
+    return dict(CONFIG, pad_token_id=PADS.get(name, 0), decoder_start_token_id=0 if is_encoder_decoder else None)
+
+
 def inputs_of(name, vocabulary, is_encoder_decoder):
     """Rows that are padded on the left (the encoder's on the right); rows without a mask; a single one."""
     generator = torch.Generator().manual_seed(len(name))
@@ -81,37 +89,44 @@ def inputs_of(name, vocabulary, is_encoder_decoder):
     more = {"input_ids": torch.randint(2, vocabulary, (1, 4), generator=generator)}
     if is_encoder_decoder:
         more["decoder_input_ids"] = torch.randint(2, vocabulary, (1, 3), generator=generator)
-    return [{"input_ids": ids * mask, "attention_mask": mask},
-            {"input_ids": ids * mask},  # Padding shows.
+    padded = ids * mask + PADS.get(name, 0) * (1 - mask)
+    return [{"input_ids": padded, "attention_mask": mask},
+            {"input_ids": padded},  # Padding shows.
             more]
 
 
-def generate(folder, inputs, kwargs, seed=None):
-    model = getattr(transformers, folder.name.split("-")[0]).from_pretrained(folder).eval()
-    config = dict(CONFIG, decoder_start_token_id=0 if model.config.is_encoder_decoder else None)
-    model.generation_config = transformers.GenerationConfig(**config)
+def load(name):
+    folder, changes = FOLDERS.get(name, (name, {}))
+    model = getattr(transformers, name.split("-")[0]).from_pretrained(HERE.parent / "models" / folder, **changes).eval()
+    settings = settings_of(name, model.config.is_encoder_decoder)
+    model.generation_config = transformers.GenerationConfig(**settings)
+    return model
+
+
+def generate(model, inputs, kwargs, seed=None):
     noise = [] if seed is None else [Noise(seed)]
     return model.generate(**inputs, **kwargs, logits_processor=transformers.LogitsProcessorList(noise)).tolist()
 
 
 def main():
     torch.set_num_threads(1)
-    for name in MODELS:
-        folder = HERE.parent / "models" / name
-        config = transformers.AutoConfig.from_pretrained(folder)
-        document = {"model": name, "inputs": [], "left_out": [],
-                    "generation_config": dict(CONFIG, decoder_start_token_id=0 if config.is_encoder_decoder else None)}
+    for name in sys.argv[1:] or MODELS:
+        model = load(name)
+        config = model.config
+        document = {"model": name, "inputs": [], "left_out": [], "generation_config": settings_of(name, config.is_encoder_decoder)}
+        if name in FOLDERS:
+            document["folder"], document["config"] = FOLDERS[name]
         for number, inputs in enumerate(inputs_of(name, config.vocab_size, config.is_encoder_decoder)):
             prompt = 1 if config.is_encoder_decoder else inputs["input_ids"].shape[1]
-            found = [token for row in generate(folder, inputs, {"max_new_tokens": 14, "eos_token_id": None})
-                     for token in row[prompt:] if token]
+            found = [token for row in generate(model, inputs, {"max_new_tokens": 14, "eos_token_id": None})
+                     for token in row[prompt:] if token != PADS.get(name, 0)]
             frequent = sorted(set(found), key=lambda token: (-found.count(token), token))
             # The first ends texts late, and the others early.
             frequent = [*frequent[-1:], *frequent, 11, 12]
             entry = {**{key: tensor.tolist() for key, tensor in inputs.items()}, "runs": {}}
             for run, kwargs in runs(frequent, config.is_encoder_decoder).items():
-                ids = generate(folder, inputs, kwargs)
-                if any(generate(folder, inputs, kwargs, seed) != ids for seed in (1, 2)):
+                ids = generate(model, inputs, kwargs)
+                if any(generate(model, inputs, kwargs, seed) != ids for seed in (1, 2)):
                     document["left_out"].append(f"{number}/{run}")
                     continue
                 entry["runs"][run] = {"kwargs": kwargs, "ids": ids}
