@@ -1,5 +1,6 @@
 #include "modeling/bloom/bloom_config.h"
 
+
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "modeling/config_reader.h"

@@ -190,9 +190,9 @@ class Case:
 
 def old_tokens(case, name, tensor):
     """`tensor`, of scores of tokens those that were there before: new ones are draws of another generator."""
-    if case.kind == "prune" or not name.endswith("logits") or tensor.shape[-1] != case.new:
+    if case.kind == "prune" or not case.scores_tokens or name not in ("logits", "prediction_logits"):
         return tensor
-    return tensor.narrow(-1, 0, min(case.old, case.new))
+    return tensor.narrow(-1, 0, min(case.old, case.new, tensor.shape[-1]))  # pretraining_tp may leave out the last.
 
 
 def check_weights(case, peer):
@@ -275,6 +275,7 @@ def draw_stable(families, folder, seed, number, kind):
         case.new, padding = peer.get_input_embeddings().weight.shape[0], peer.config.pad_token_id
         if padding is not None and not -case.new <= padding < case.new:
             continue  # What is saved cannot be loaded, there or here.
+        case.scores_tokens = peer.get_output_embeddings() is not None
         case.fit_inputs(case.new)
         want = case.call(peer)
         exact = case.call(families[name].exact(case.operate(case.load())))
