@@ -1,5 +1,6 @@
 #include "modeling/meta_kernels.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "ATen/core/dispatch/Dispatcher.h"
 #include "c10/core/DispatchKey.h"
 #include "c10/core/Scalar.h"
+#include "c10/util/Exception.h"
 #include "torch/library.h"
 
 namespace pretrained {
@@ -49,6 +51,20 @@ std::tuple<at::Tensor, at::Tensor> Dropout(const at::Tensor& self, double,
           at::empty_like(self, self.options().dtype(at::kBool))};
 }
 
+// Then the mean and the reciprocal of the deviation of each row.
+std::tuple<at::Tensor, at::Tensor, at::Tensor> LayerNorm(
+    const at::Tensor& self, at::IntArrayRef normalized,
+    const std::optional<at::Tensor>&, const std::optional<at::Tensor>&,
+    double) {
+  std::vector<int64_t> rows = self.sizes().vec();
+  TORCH_CHECK(rows.size() >= normalized.size(), "layer_norm: ", self.sizes(),
+              " has fewer dimensions than ", normalized);
+  std::fill(rows.end() - static_cast<int64_t>(normalized.size()), rows.end(),
+            1);
+  return {at::empty(self.sizes(), self.options()),
+          at::empty(rows, self.options()), at::empty(rows, self.options())};
+}
+
 at::Tensor ReverseSub(const at::Tensor& self, const at::Tensor& other,
                       const at::Scalar& alpha) {
   return at::sub(other, self, alpha);
@@ -64,6 +80,7 @@ class Registration {
     Add("relu", "", Relu);
     Add("log_sigmoid_forward", "", LogSigmoid);
     Add("native_dropout", "", Dropout);
+    Add("native_layer_norm", "", LayerNorm);
     Add("rsub", "Tensor", ReverseSub);
   }
 

@@ -5,7 +5,7 @@ namespace pretrained {
 
 // Lets models run on the meta device, where a tensor has a shape, a dtype and
 // no memory: LibTorch without Python lacks some operators there (index_select,
-// where, relu, log_sigmoid, native_dropout, rsub), which this adds, once for
+// where, relu, layer_norm, log_sigmoid, ..), which this adds, once for
 // the process. What LibTorch, or somebody else, has there already stays.
 // Threads: any may call it, at any time.
 void RegisterMetaKernels();

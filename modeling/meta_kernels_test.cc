@@ -47,6 +47,13 @@ TEST(MetaKernelsTest, MakeWhatIsComputedElsewhere) {
       {"relu",
        {Of({2, 3}, at::kBFloat16)},
        [](const Tensors& t) { return Tensors{at::relu(t[0])}; }},
+      {"layer_norm",
+       {Of({4, 2, 3}), Of({3})},
+       [](const Tensors& t) {
+         const auto [result, mean, scale] =
+             at::native_layer_norm(t[0], {3}, t[1], t[1], 1e-5);
+         return Tensors{result, mean, scale, at::layer_norm(t[0], {2, 3})};
+       }},
       {"log_sigmoid",
        {Of({2, 3})},
        [](const Tensors& t) { return Tensors{at::log_sigmoid(t[0])}; }},
