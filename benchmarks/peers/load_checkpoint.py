@@ -63,7 +63,8 @@ def load_runai(folder, threads):
     from runai_model_streamer import SafetensorsStreamer
 
     def load():
-        streamer = load.kept = SafetensorsStreamer()
+        # Entered and never left: its buffers are what it yields.
+        streamer = load.kept = SafetensorsStreamer().__enter__()
         streamer.stream_files(files(folder, ".safetensors"))
         return dict(streamer.get_tensors())
     return load

@@ -105,7 +105,7 @@ int64_t MaxReadBytesFor(ReadEngine engine) {
     case ReadEngine::kDirect:
       return int64_t{4} << 20;
     case ReadEngine::kStreaming:
-      return int64_t{8} << 20;
+      return int64_t{2} << 20;  // Short enough to give all threads some.
   }
   return int64_t{1} << 20;
 }
