@@ -53,13 +53,13 @@ at::Tensor Tensor(const Json& rows) {
 // Where a golden model is, and what its config wants changed.
 struct Place {
   std::string folder;
-  std::vector<std::pair<std::string, Json>> changes;
+  Json changes = Json::object();
 };
 
 // RoBERTa goes on as a decoder, in what the masked model saved.
 Place PlaceOf(const std::string& name) {
   if (name == kRoberta) return {"RobertaForMaskedLM", {{"is_decoder", true}}};
-  return {name, {}};
+  return {name};
 }
 
 // A model of testdata/models, which generates as `config` says.
@@ -70,12 +70,9 @@ std::shared_ptr<PretrainedModel> Load(const std::string& name,
   const auto model_class = FindModel(parts[0]);
   EXPECT_THAT(model_class, IsOk());
   const Place place = PlaceOf(name);
-  FromPretrainedOptions options;
-  for (const auto& [key, value] : place.changes) {
-    options.CONFIGKW.emplace_back(key, value);
-  }
-  auto model = LoadPretrained(
-      **model_class, absl::StrCat("testdata/models/", place.folder), options);
+  auto model = LoadPretrained(**model_class,
+                              absl::StrCat("testdata/models/", place.folder),
+                              {.kwargs = place.changes});
   EXPECT_THAT(model, IsOk()) << name;
   GenerationConfig generation;
   for (const auto& [key, value] : config.items()) generation.Set(key, value);
@@ -197,9 +194,8 @@ TEST(GenerateTest, TheCacheChangesNothing) {
     for (Json settings : {Json{{"max_new_tokens", 20}},
                           Json{{"max_new_tokens", 20}, {"num_beams", 4}}}) {
       SCOPED_TRACE(absl::StrCat(name, " ", settings.dump()));
-      const auto model =
-          Load(name, {{"pad_token_id", PadOf(name)},
-                      {"decoder_start_token_id", 0}});
+      const auto model = Load(
+          name, {{"pad_token_id", PadOf(name)}, {"decoder_start_token_id", 0}});
       const NamedTensors rows = PaddedRows(PadOf(name));
       const at::Tensor with = Sequences(*model, rows, settings);
       settings["use_cache"] = false;

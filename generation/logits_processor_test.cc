@@ -255,7 +255,8 @@ TEST(LogitsProcessorTest, WorksAloneAsTheReadmeShows) {
       *kept, at::tensor({-INFINITY, 4.0f, -INFINITY, 3.0f}).unsqueeze(0)));
 }
 
-// Ends of sequence are never forbidden; where there is nothing else, nothing is.
+// Ends of sequence are never forbidden; where there is nothing else, nothing
+// is.
 TEST(LogitsProcessorTest, BadWordsThatAreAllEndsForbidNothing) {
   absl::StatusOr<NoBadWordsLogitsProcessor> processor =
       NoBadWordsLogitsProcessor::Create({{2}, {3}}, {3, 2});
