@@ -85,8 +85,8 @@ absl::StatusOr<ModelOutput> Run(PretrainedModel& model,
 void ExpectSameOutput(const absl::StatusOr<ModelOutput>& got,
                       const ModelOutput& want) {
   ASSERT_THAT(got, IsOk());
-  ASSERT_EQ(got->size(), want.size());
-  for (const auto& [name, tensor] : want) {
+  ASSERT_EQ(got->fields.size(), want.fields.size());
+  for (const auto& [name, tensor] : want.fields) {
     const at::Tensor* found = got->find(name);
     ASSERT_NE(found, nullptr) << name;
     ASSERT_FALSE(found->is_meta()) << name;
