@@ -29,9 +29,9 @@ absl::StatusOr<std::set<int64_t>> HeadsToGo(const std::vector<int64_t>& heads,
   std::set<int64_t> going;
   for (int64_t head : heads) {
     if (head < 0 || head >= total) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "head ", head, " cannot be pruned: there are heads 0 to ",
-          total - 1));
+      return absl::InvalidArgumentError(
+          absl::StrCat("head ", head,
+                       " cannot be pruned: there are heads 0 to ", total - 1));
     }
     if (!gone.contains(head)) going.insert(head);
   }
@@ -49,10 +49,10 @@ absl::Status CheckGroups(const std::set<int64_t>& going, int64_t group_size) {
     const int64_t first = head / group_size * group_size;
     for (int64_t other = first; other < first + group_size; ++other) {
       if (going.contains(other)) continue;
-      return absl::InvalidArgumentError(absl::StrCat(
-          "head ", head, " cannot be pruned without head ", other, ": heads ",
-          first, " to ", first + group_size - 1,
-          " share one key and value; prune all of them"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("head ", head, " cannot be pruned without head ", other,
+                       ": heads ", first, " to ", first + group_size - 1,
+                       " share one key and value; prune all of them"));
     }
   }
   return absl::OkStatus();
@@ -128,13 +128,13 @@ absl::StatusOr<PrunedHeads> PlanHeadPruning(
           absl::StrCat("layer ", layer, " has no heads to prune: there are ",
                        model.num_layers, " layers, from 0"));
     }
-    absl::StatusOr<std::set<int64_t>> going = HeadsToGo(
-        layer_heads, model.num_heads, LostBy(model.pruned, layer));
+    absl::StatusOr<std::set<int64_t>> going =
+        HeadsToGo(layer_heads, model.num_heads, LostBy(model.pruned, layer));
     absl::Status status = going.status();
     if (status.ok()) status = CheckGroups(*going, model.group_size);
     if (!status.ok()) {
-      return absl::Status(status.code(), absl::StrCat("layer ", layer, ": ",
-                                                      status.message()));
+      return absl::Status(
+          status.code(), absl::StrCat("layer ", layer, ": ", status.message()));
     }
     if (!going->empty()) plan[layer] = *std::move(going);
   }

@@ -37,9 +37,8 @@ absl::StatusOr<Module*> ModuleWithWeight(Module& model,
       module->parameter(kWeight).dim() == 2) {
     return module;
   }
-  return absl::NotFoundError(absl::StrCat(model.class_name(),
-                                          " has no module '", path,
-                                          "' with a matrix"));
+  return absl::NotFoundError(absl::StrCat(
+      model.class_name(), " has no module '", path, "' with a matrix"));
 }
 
 // `module`'s weight with `rows` rows, put in `resized` if that is another one.
@@ -48,9 +47,9 @@ void Resize(const Module& module, const std::string& path, int64_t dim,
   const at::Tensor& weight = module.parameter(kWeight);
   if (weight.size(dim) == rows) return;
   const std::string name = JoinPath(path, kWeight);
-  resized[name] = WithLength(
-      weight, dim, rows,
-      [&](const at::Tensor& added) { draw(module, name, added); });
+  resized[name] = WithLength(weight, dim, rows, [&](const at::Tensor& added) {
+    draw(module, name, added);
+  });
 }
 
 }  // namespace
@@ -132,10 +131,10 @@ absl::Status CheckReplacement(absl::string_view name, const at::Tensor& old,
     return absl::InvalidArgumentError(absl::StrCat(name, ": is not given"));
   }
   if (tensor.sizes() != old.sizes()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        name, ": is [", absl::StrJoin(tensor.sizes(), ", "), "], but [",
-        absl::StrJoin(old.sizes(), ", "),
-        "] is expected; resize the token embeddings first"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": is [", absl::StrJoin(tensor.sizes(), ", "),
+                     "], but [", absl::StrJoin(old.sizes(), ", "),
+                     "] is expected; resize the token embeddings first"));
   }
   if (!at::isFloatingType(tensor.scalar_type())) {
     return absl::InvalidArgumentError(

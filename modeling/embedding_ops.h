@@ -28,9 +28,8 @@ absl::StatusOr<int64_t> ResizedRows(int64_t current_rows,
 // Fills `rows`, which a matrix gets behind those that it had, or columns of one
 // that lies the other way round: [rows, size] or [size, rows].
 //   name  the matrix's full name
-using DrawRows =
-    absl::FunctionRef<void(const Module& owner, absl::string_view name,
-                           const at::Tensor& rows)>;
+using DrawRows = absl::FunctionRef<void(
+    const Module& owner, absl::string_view name, const at::Tensor& rows)>;
 
 // A new tensor with `length` entries along `dim`: those of `tensor`, as far as
 // both go, bit for bit, and further ones that `draw` fills. Device and dtype

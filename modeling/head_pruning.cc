@@ -75,8 +75,8 @@ int64_t DimOfHeads(const Module& layer, const HeadProjection& projection) {
 
 absl::Status CheckSize(const std::string& path, const Module& layer,
                        const HeadProjection& projection, int64_t heads) {
-  const int64_t want = projection.parts * heads / projection.shared_by *
-                       projection.head_size;
+  const int64_t want =
+      projection.parts * heads / projection.shared_by * projection.head_size;
   const at::Tensor& weight = layer.parameter("weight");
   const int64_t dim = DimOfHeads(layer, projection);
   if (weight.dim() == 2 && weight.size(dim) == want) return absl::OkStatus();
@@ -165,8 +165,8 @@ std::vector<at::Tensor> OfHeadsLeft(std::vector<at::Tensor> head_masks,
                                     int64_t num_heads) {
   if (pruned.empty()) return head_masks;
   for (size_t i = 0; i < head_masks.size(); ++i) {
-    head_masks[i] = OfHeadsLeft(head_masks[i], pruned, static_cast<int64_t>(i),
-                                num_heads);
+    head_masks[i] =
+        OfHeadsLeft(head_masks[i], pruned, static_cast<int64_t>(i), num_heads);
   }
   return head_masks;
 }

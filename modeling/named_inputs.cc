@@ -176,11 +176,10 @@ absl::Status CheckCache(const KeyValueCache& cache, int64_t num_layers,
           (heads >= 0 && tensor.size(1) != heads) ||
           tensor.size(3) != head_size ||
           (n < 2 && tensor.size(2) != CachedLength(cache))) {
-        return BadShape(
-            name, tensor,
-            absl::StrCat("[", batch, ", ",
-                         heads < 0 ? "heads" : absl::StrCat(heads),
-                         ", tokens, ", head_size, "] is expected"));
+        return BadShape(name, tensor,
+                        absl::StrCat("[", batch, ", ",
+                                     heads < 0 ? "heads" : absl::StrCat(heads),
+                                     ", tokens, ", head_size, "] is expected"));
       }
     }
   }

@@ -188,9 +188,9 @@ class PretrainedModel : public Module {
   // Makes the input embeddings `num_tokens` rows long (as long as they are for
   // nullopt), rounded up to a multiple of `pad_to_multiple_of` where that is
   // given: rows are kept bit for bit, further ones drawn as the family draws
-  // new ones. The matrix that makes scores of tokens, its bias, and the config's
-  // vocab_size follow; what is tied stays tied. With nothing given nothing
-  // happens.
+  // new ones. The matrix that makes scores of tokens, its bias, and the
+  // config's vocab_size follow; what is tied stays tied. With nothing given
+  // nothing happens.
   //   kInvalidArgument     no tokens, or fewer; a multiple below one
   //   kFailedPrecondition  weights that are not here (offloaded)
   // Nothing changes where there is an error.

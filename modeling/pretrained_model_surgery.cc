@@ -104,11 +104,11 @@ absl::Status PretrainedModel::ResizeTokenEmbeddings(
   }
   const Module* input = get_input_embeddings();
   if (input == nullptr) {
-    return absl::InternalError(absl::StrCat(
-        class_name(), " has no module '", InputEmbeddingsPath(), "'"));
+    return absl::InternalError(absl::StrCat(class_name(), " has no module '",
+                                            InputEmbeddingsPath(), "'"));
   }
-  absl::StatusOr<int64_t> rows = ResizedRows(
-      input->parameter("weight").size(0), num_tokens, pad_to_multiple_of);
+  absl::StatusOr<int64_t> rows = ResizedRows(input->parameter("weight").size(0),
+                                             num_tokens, pad_to_multiple_of);
   if (!rows.ok()) return rows.status();
   absl::Status status = CheckSurgery("resizing token embeddings");
   if (!status.ok()) return status;
@@ -141,9 +141,9 @@ absl::Status PretrainedModel::ResizePositionEmbeddings(int64_t num_positions) {
   if (!status.ok()) return status;
   constexpr int64_t kMostPositions = int64_t{1} << 31;
   if (num_positions < 1 || num_positions > kMostPositions) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        num_positions,
-        " positions were asked for, but 1 to 2^31 are possible"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(num_positions,
+                     " positions were asked for, but 1 to 2^31 are possible"));
   }
   absl::StatusOr<TensorsByName> tensors = ResizedTensors(
       *this, {.input = PositionEmbeddingsPath()}, num_positions,
@@ -183,7 +183,7 @@ absl::Status PretrainedModel::set_input_embeddings(at::Tensor weight) {
 }
 
 absl::Status PretrainedModel::set_output_embeddings(at::Tensor weight,
-                                                  at::Tensor bias) {
+                                                    at::Tensor bias) {
   const Module* output = get_output_embeddings();
   if (output == nullptr) {
     return absl::FailedPreconditionError(
@@ -192,10 +192,10 @@ absl::Status PretrainedModel::set_output_embeddings(at::Tensor weight,
   const std::string path = OutputEmbeddingsPath();
   if (output->parameter("weight").is_same(
           get_input_embeddings()->parameter("weight"))) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        path,
-        ".weight is the input embeddings'; load the model with "
-        "tie_word_embeddings=false, or set the input embeddings"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(path,
+                     ".weight is the input embeddings'; load the model with "
+                     "tie_word_embeddings=false, or set the input embeddings"));
   }
   TensorsByName tensors;
   absl::Status status = CheckReplacement(JoinPath(path, "weight"),
@@ -207,8 +207,8 @@ absl::Status PretrainedModel::set_output_embeddings(at::Tensor weight,
       return absl::InvalidArgumentError(
           absl::StrCat(path, ".bias: ", path, " has no bias"));
     }
-    status = CheckReplacement(JoinPath(path, "bias"),
-                              output->parameter("bias"), bias);
+    status = CheckReplacement(JoinPath(path, "bias"), output->parameter("bias"),
+                              bias);
     if (!status.ok()) return status;
     tensors[JoinPath(path, "bias")] = std::move(bias);
   }

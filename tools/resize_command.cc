@@ -25,23 +25,24 @@ class ResizeCommand : public SurgeryCommand {
            "--pad_to_multiple_of=64 --seed=1\n"
            "  pretrained resize t5-small t5-padded --pad_to_multiple_of=128\n"
            "Rows that stay are the same bits; new ones are drawn as the family "
-           "draws new\nweights, new biases are 0. The matrix that scores tokens "
+           "draws new\nweights, new biases are 0. The matrix that scores "
+           "tokens "
            "follows.";
   }
 
  protected:
   void ConfigureSurgery(CLI::App& app) override {
-    CLI::Option* tokens =
-        app.add_option("--tokens", tokens_, "Number of tokens; needs not be "
-                       "given where a multiple is");
+    CLI::Option* tokens = app.add_option("--tokens", tokens_,
+                                         "Number of tokens; needs not be "
+                                         "given where a multiple is");
     CLI::Option* multiple =
         app.add_option("--pad_to_multiple_of", pad_to_multiple_of_,
                        "Rounds the number of tokens up to a multiple");
     app.add_option("--seed", seed_, "Makes the new rows repeatable");
     app.callback([tokens, multiple] {
       if (tokens->empty() && multiple->empty()) {
-        throw CLI::ValidationError(
-            "--tokens", "give it, or --pad_to_multiple_of, or both");
+        throw CLI::ValidationError("--tokens",
+                                   "give it, or --pad_to_multiple_of, or both");
       }
     });
   }

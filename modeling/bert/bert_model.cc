@@ -92,8 +92,8 @@ absl::StatusOr<BertEncoderArguments> BertLikeModel::PrepareMasks(
   absl::StatusOr<std::vector<at::Tensor>> head_mask =
       ExpandHeadMask(inputs.head_mask, bert_.num_hidden_layers, type);
   if (!head_mask.ok()) return head_mask.status();
-  arguments.head_mask = OfHeadsLeft(*head_mask, bert_.pruned_heads,
-                                    bert_.num_attention_heads);
+  arguments.head_mask =
+      OfHeadsLeft(*head_mask, bert_.pruned_heads, bert_.num_attention_heads);
   return arguments;
 }
 

@@ -1,6 +1,5 @@
 #include "modeling/bloom/bloom_config.h"
 
-
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "modeling/config_reader.h"

@@ -132,8 +132,7 @@ absl::StatusOr<BaseModelOutput> BloomModel::Forward(
       if (keep_states) output.hidden_states.push_back(arguments.hidden_states);
       arguments.head_mask = masks[i];
       // Slopes stay with their heads.
-      arguments.bias =
-          OfHeadsLeft(bias, bloom_.pruned_heads, i, bloom_.n_head);
+      arguments.bias = OfHeadsLeft(bias, bloom_.pruned_heads, i, bloom_.n_head);
       if (!inputs.past_key_values.empty()) {
         const LayerCache& past = inputs.past_key_values[i];
         arguments.past = has_store ? past : FromPeer(past, sizes->batch);

@@ -61,9 +61,8 @@ ModuleNode Block(const GPT2Config& config, int64_t index) {
                              /*is_cross_attention=*/false),
                    LayerNormNode("ln_2", config.n_embd)}};
   if (config.add_cross_attention) {
-    block.children.push_back(
-        Attention("crossattention", config, config.n_head,
-                  /*is_cross_attention=*/true));
+    block.children.push_back(Attention("crossattention", config, config.n_head,
+                                       /*is_cross_attention=*/true));
     block.children.push_back(LayerNormNode("ln_cross_attn", config.n_embd));
   }
   block.children.push_back(Mlp(config));

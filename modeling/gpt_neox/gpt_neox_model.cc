@@ -97,8 +97,8 @@ absl::StatusOr<GPTNeoXModel::Prepared> GPTNeoXModel::Prepare(
       ExpandHeadMask(inputs.head_mask, neox_.num_hidden_layers, type,
                      /*is_attention_chunked=*/false, neox_.num_attention_heads);
   if (!head_mask.ok()) return head_mask.status();
-  prepared.head_mask = OfHeadsLeft(*head_mask, neox_.pruned_heads,
-                                   neox_.num_attention_heads);
+  prepared.head_mask =
+      OfHeadsLeft(*head_mask, neox_.pruned_heads, neox_.num_attention_heads);
   prepared.positions = {.ids = inputs.position_ids,
                         .first = sizes.cached,
                         .count = sizes.tokens,

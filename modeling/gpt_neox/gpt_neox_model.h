@@ -2,7 +2,6 @@
 #define PRETRAINED_MODELING_GPT_NEOX_GPT_NEOX_MODEL_H_
 
 #include <cstdint>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>

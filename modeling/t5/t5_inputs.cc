@@ -140,15 +140,15 @@ absl::Status CheckDecoderSide(const T5Config& config, const T5Inputs& inputs,
         BadShape("labels", inputs.labels,
                  absl::StrCat("[", batch, ", ", length, "] is expected")));
   }
-  status.Update(CheckCache(inputs.past_key_values, config.num_decoder_layers,
-                           /*min_tensors=*/4, /*max_tensors=*/4, batch,
-                           [&](int64_t layer) -> int64_t {
-                             const bool pruned =
-                                 config.shares_stacks() &&
-                                 config.pruned_heads.contains(layer);
-                             return pruned ? -1 : config.num_heads;
-                           },
-                           config.d_kv));
+  status.Update(CheckCache(
+      inputs.past_key_values, config.num_decoder_layers,
+      /*min_tensors=*/4, /*max_tensors=*/4, batch,
+      [&](int64_t layer) -> int64_t {
+        const bool pruned =
+            config.shares_stacks() && config.pruned_heads.contains(layer);
+        return pruned ? -1 : config.num_heads;
+      },
+      config.d_kv));
   status.Update(CheckMask("decoder_attention_mask",
                           inputs.decoder_attention_mask, batch, {length},
                           length + CachedLength(inputs.past_key_values)));

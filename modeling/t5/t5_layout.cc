@@ -86,13 +86,13 @@ struct StackKind {
 // Layer 0 alone has the table of relative positions; the others get its bias.
 ModuleNode Block(int64_t index, const T5Config& config, StackKind kind) {
   ModuleNode steps{.name = "layer", .class_name = "ModuleList"};
-  steps.children.push_back(Step(
-      0, "T5LayerSelfAttention",
-      Attention(
-          "SelfAttention", config,
-          kind.has_pruned_heads ? config.heads_left(index) : config.num_heads,
-          /*has_bias=*/index == 0),
-      config));
+  steps.children.push_back(
+      Step(0, "T5LayerSelfAttention",
+           Attention("SelfAttention", config,
+                     kind.has_pruned_heads ? config.heads_left(index)
+                                           : config.num_heads,
+                     /*has_bias=*/index == 0),
+           config));
   if (kind.is_decoder) {
     steps.children.push_back(
         Step(1, "T5LayerCrossAttention",
@@ -177,9 +177,9 @@ absl::StatusOr<ModelLayout> EncoderDecoder(std::string class_name,
       "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"};
   std::vector<ModuleNode>& children = layout.tree.root.children;
   children.push_back(Stack("encoder", t5, t5.num_layers, {}));
-  children.push_back(Stack(
-      "decoder", t5, t5.num_decoder_layers,
-      {.is_decoder = true, .has_pruned_heads = t5.shares_stacks()}));
+  children.push_back(
+      Stack("decoder", t5, t5.num_decoder_layers,
+            {.is_decoder = true, .has_pruned_heads = t5.shares_stacks()}));
   layout.tree.tied.push_back(
       {kSharedEmbeddings, kEncoderEmbeddings, kDecoderEmbeddings});
   absl::Status status = TieEncoderToDecoder(config, t5, layout);
