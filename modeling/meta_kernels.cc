@@ -37,6 +37,13 @@ at::Tensor Where(const at::Tensor& condition, const at::Tensor& self,
                    condition.options().dtype(at::result_type(self, other)));
 }
 
+at::Tensor& WhereOut(const at::Tensor& condition, const at::Tensor& self,
+                     const at::Tensor& other, at::Tensor& out) {
+  out.resize_(at::infer_size(condition.sizes(),
+                             at::infer_size(self.sizes(), other.sizes())));
+  return out;
+}
+
 at::Tensor Relu(const at::Tensor& self) { return at::empty_like(self); }
 
 // The second is room that the backward pass needs elsewhere.
@@ -77,6 +84,7 @@ class Registration {
                  __LINE__) {
     Add("index_select", "", IndexSelect);
     Add("where", "self", Where);
+    Add("where", "self_out", WhereOut);
     Add("relu", "", Relu);
     Add("log_sigmoid_forward", "", LogSigmoid);
     Add("native_dropout", "", Dropout);
