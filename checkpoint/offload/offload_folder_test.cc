@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -56,7 +57,7 @@ std::string DigestOf(const std::string& bytes) {
 std::vector<std::string> FilesIn(const std::string& folder) {
   std::vector<std::string> names;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    names.push_back(fs::relative(entry.path(), folder));
+    names.push_back(entry.path().lexically_relative(folder));
   }
   std::sort(names.begin(), names.end());
   return names;
