@@ -107,14 +107,12 @@ absl::StatusOr<NoBadWordsLogitsProcessor> NoBadWordsLogitsProcessor::Create(
                                   word[0]) != eos_token_ids.end();
     if (!is_eos) bias[word] = -std::numeric_limits<double>::infinity();
   }
-  // Nothing else is forbidden, then.
-  if (bias.empty()) {
-    return NoBadWordsLogitsProcessor(SequenceBiasLogitsProcessor({}));
+  // Where nothing is left, nothing is forbidden.
+  for (const auto& [word, value] : bias) {
+    absl::Status status = CheckSequence(word);
+    if (!status.ok()) return status;
   }
-  absl::StatusOr<SequenceBiasLogitsProcessor> processor =
-      SequenceBiasLogitsProcessor::Create(std::move(bias));
-  if (!processor.ok()) return processor.status();
-  return NoBadWordsLogitsProcessor(*std::move(processor));
+  return NoBadWordsLogitsProcessor(std::move(bias));
 }
 
 }  // namespace pretrained

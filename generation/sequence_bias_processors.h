@@ -32,10 +32,11 @@ class SequenceBiasLogitsProcessor : public LogitsProcessor {
   absl::StatusOr<at::Tensor> Process(const at::Tensor& input_ids,
                                      at::Tensor scores) override;
 
- private:
+ protected:
   explicit SequenceBiasLogitsProcessor(SequenceBias bias)
       : bias_(std::move(bias)) {}
 
+ private:
   void PrepareSingles(const at::Tensor& scores);
 
   SequenceBias bias_;
@@ -54,7 +55,7 @@ class NoBadWordsLogitsProcessor : public SequenceBiasLogitsProcessor {
       const std::vector<int64_t>& eos_token_ids);
 
  private:
-  explicit NoBadWordsLogitsProcessor(SequenceBiasLogitsProcessor bias)
+  explicit NoBadWordsLogitsProcessor(SequenceBias bias)
       : SequenceBiasLogitsProcessor(std::move(bias)) {}
 };
 
