@@ -75,7 +75,7 @@ TEST(ExactFlopsTest, CountsTheProductsThatTorchsCounterCounts) {
       const absl::StatusOr<ExactFlops> flops = FloatingPointOpsExact(
           ClassIn(folder), ConfigIn(folder), InputsOf(golden, at::kMeta),
           {.output_attentions = attentions, .use_cache = false});
-      ASSERT_THAT(flops, IsOk());
+      ASSERT_THAT(flops.status(), IsOk());
       EXPECT_EQ(flops->matmul(), golden["matmul"].get<int64_t>());
       EXPECT_GT(flops->total(), flops->matmul());
       EXPECT_THAT(flops->unknown, IsEmpty());
@@ -94,7 +94,7 @@ TEST(ExactFlopsTest, CountsTheSameWhereItIsComputed) {
       const absl::StatusOr<ExactFlops> flops = FloatingPointOpsExact(
           **model, InputsOf(golden, at::kCPU),
           {.output_attentions = attentions, .use_cache = false});
-      ASSERT_THAT(flops, IsOk());
+      ASSERT_THAT(flops.status(), IsOk());
       EXPECT_EQ(flops->matmul(), golden["matmul"].get<int64_t>());
       EXPECT_THAT(flops->unknown, IsEmpty());
     }
@@ -131,7 +131,7 @@ TEST(ExactFlopsTest, CountsTheProductsOfRandomModels) {
       const absl::StatusOr<ExactFlops> flops = FloatingPointOpsExact(
           model_class, *config, inputs,
           {.output_attentions = attentions, .use_cache = false});
-      ASSERT_THAT(flops, IsOk());
+      ASSERT_THAT(flops.status(), IsOk());
       EXPECT_EQ(flops->matmul(), golden["matmul"].get<int64_t>());
       EXPECT_THAT(flops->unknown, IsEmpty());
     }
@@ -156,7 +156,7 @@ TEST(ExactFlopsTest, KnowsEveryOperatorOfEveryClass) {
     for (const at::ScalarType dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
       const absl::StatusOr<ExactFlops> flops =
           FloatingPointOpsExact(model_class, config, inputs, {}, dtype);
-      ASSERT_THAT(flops, IsOk());
+      ASSERT_THAT(flops.status(), IsOk());
       EXPECT_THAT(flops->unknown, IsEmpty());
       EXPECT_GT(flops->matmul(), 0);
     }
@@ -188,7 +188,7 @@ TEST(ExactFlopsTest, CountsALargeModelThatIsNotThere) {
   const PretrainedConfig config(*model_class.layout->config_class);
   const absl::StatusOr<ExactFlops> flops = FloatingPointOpsExact(
       model_class, config, {{"input_ids", Ids({1, 2048})}}, {}, at::kBFloat16);
-  ASSERT_THAT(flops, IsOk());
+  ASSERT_THAT(flops.status(), IsOk());
   constexpr int64_t kEmbeddings = int64_t{32000} * 4096;
   constexpr int64_t kWeights =
       int64_t{6738415616} - kEmbeddings - 65 * 4096;  // Norms are no matrices.
@@ -238,9 +238,10 @@ TEST(FlopCounterTest, CountsOperatorsAndNotWhatTheyCallInside) {
 TEST(FlopCounterTest, NamesOperatorsThatHaveNoFormula) {
   FlopCounter counter;
   at::conv1d(at::ones({1, 2, 8}), at::ones({3, 2, 3}));
-  at::cholesky(at::eye(3));
+  at::erfinv(at::zeros({3}));
   const ExactFlops flops = counter.Count();
-  EXPECT_THAT(flops.unknown, testing::Contains("cholesky"));
+  EXPECT_THAT(flops.unknown, testing::Contains("erfinv"));
+  EXPECT_THAT(flops.unknown, testing::Contains(HasSubstr("convolution")));
   EXPECT_THAT(flops.unknown, testing::SizeIs(2));
 }
 

@@ -44,6 +44,10 @@ at::Tensor& WhereOut(const at::Tensor& condition, const at::Tensor& self,
   return out;
 }
 
+at::Tensor Flip(const at::Tensor& self, at::IntArrayRef) {
+  return at::empty_like(self);
+}
+
 at::Tensor Relu(const at::Tensor& self) { return at::empty_like(self); }
 
 // The second is room that the backward pass needs elsewhere.
@@ -85,6 +89,7 @@ class Registration {
     Add("index_select", "", IndexSelect);
     Add("where", "self", Where);
     Add("where", "self_out", WhereOut);
+    Add("flip", "", Flip);
     Add("relu", "", Relu);
     Add("log_sigmoid_forward", "", LogSigmoid);
     Add("native_dropout", "", Dropout);

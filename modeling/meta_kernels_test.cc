@@ -44,6 +44,9 @@ TEST(MetaKernelsTest, MakeWhatIsComputedElsewhere) {
          return Tensors{at::where(t[0], t[1], t[2]),
                         at::where(t[0], t[1], t[1])};
        }},
+      {"flip",
+       {Of({2, 3})},
+       [](const Tensors& t) { return Tensors{at::flip(t[0], {1})}; }},
       {"relu",
        {Of({2, 3}, at::kBFloat16)},
        [](const Tensors& t) { return Tensors{at::relu(t[0])}; }},
