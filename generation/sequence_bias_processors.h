@@ -48,8 +48,8 @@ class SequenceBiasLogitsProcessor : public LogitsProcessor {
 // alone are left out.
 class NoBadWordsLogitsProcessor : public SequenceBiasLogitsProcessor {
  public:
-  // kInvalidArgument for no word at all, an empty one, or a negative id; also
-  // if each is an end of sequence, as nothing is left.
+  // kInvalidArgument for no word at all, an empty one, or a negative id. Where
+  // each is an end of sequence, nothing is forbidden.
   static absl::StatusOr<NoBadWordsLogitsProcessor> Create(
       const std::vector<std::vector<int64_t>>& bad_words_ids,
       const std::vector<int64_t>& eos_token_ids);
