@@ -104,7 +104,7 @@ at::Tensor MatmulByGroup(const at::Tensor& x, const at::Tensor& y) {
 }  // namespace
 
 AttentionResult Attend(const AttentionArguments& arguments) {
-  if (IsFusible(arguments)) {
+  if (IsFusible(arguments) && arguments.dropout_probability == 0.0) {
     std::optional<at::Tensor> context = AttendOneQuery(arguments);
     if (context.has_value()) return {.context = *std::move(context)};
   }
