@@ -196,9 +196,8 @@ TEST(GenerateTest, EachRowOfABatchGivesWhatItGivesAlone) {
 }
 
 TEST(GenerateTest, TheCacheChangesNothing) {
-  for (const char* name :
-       {kGpt2, "LlamaForCausalLM", "GPTNeoXForCausalLM", "OPTForCausalLM",
-        "BloomForCausalLM", kT5}) {
+  for (const char* name : {kGpt2, "LlamaForCausalLM", "GPTNeoXForCausalLM",
+                           "OPTForCausalLM", "BloomForCausalLM", kT5}) {
     for (Json settings : {Json{{"max_new_tokens", 20}},
                           Json{{"max_new_tokens", 20}, {"num_beams", 4}}}) {
       SCOPED_TRACE(absl::StrCat(name, " ", settings.dump()));

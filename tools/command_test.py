@@ -209,7 +209,7 @@ class Load(CommandTest):
     def test_devices_that_are_not_here_are_refused(self):
         for device_map in ("auto", "cpu", "balanced", '{"": "cpu"}'):
             self.assertEqual(self.document("load", BASE, f"--device_map={device_map}")["hf_device_map"], {"": "cpu"})
-        self.fails(1, "cuda:0", "load", BASE, "--device_map=cuda:0")
+        self.fails(1, "GPU 0, but this machine has none", "load", BASE, "--device_map=cuda:0")
         self.fails(1, "needs", "load", BASE, "--device_map=auto", '--max_memory={"cpu": 100}')
         self.fails(1, "no GPU 3", "load", BASE, "--device_map=auto", '--max_memory={"3": "1GB"}')
         self.fails(2, "--device_map", "load", BASE, '--max_memory={"cpu": "1GB"}')
