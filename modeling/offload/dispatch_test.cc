@@ -75,8 +75,8 @@ NamedTensors InputsOf(const std::string& fixture) {
   return ReadGolden(absl::StrCat(FolderOf(fixture), "/io.safetensors"), "in.");
 }
 
-absl::StatusOr<ModelOutput> Run(PretrainedModel& model,
-                                const NamedTensors& inputs) {
+absl::StatusOr<ModelOutput> RunModel(PretrainedModel& model,
+                                     const NamedTensors& inputs) {
   at::NoGradGuard no_grad;
   return model.Call(inputs,
                     {.output_attentions = true, .output_hidden_states = true});
@@ -132,7 +132,7 @@ TEST_P(DispatchTest, EverythingOffloadedComputesTheSame) {
   const ModelPtr model = Load(GetParam());
   ASSERT_NE(model, nullptr);
   const NamedTensors inputs = InputsOf(GetParam());
-  const absl::StatusOr<ModelOutput> want = Run(*model, inputs);
+  const absl::StatusOr<ModelOutput> want = RunModel(*model, inputs);
   ASSERT_THAT(want, IsOk());
   const int64_t parameters = model->num_parameters();
   const int64_t footprint = model->get_memory_footprint();
@@ -151,12 +151,14 @@ TEST_P(DispatchTest, EverythingOffloadedComputesTheSame) {
       EXPECT_EQ(slot.tensor.is_meta(), !slot.is_buffer) << slot.name;
     }
     for (int run = 0; run < 3; ++run) {
-      ExpectSameOutput(Run(*model, inputs), *want);
+      ExpectSameOutput(RunModel(*model, inputs), *want);
     }
-    if (ahead == 0) EXPECT_EQ(weights->counts().live_bytes, 0);
+    if (ahead == 0) {
+      EXPECT_EQ(weights->counts().live_bytes, 0);
+    }
     ASSERT_THAT(RemoveHooks(*model), IsOk());
     EXPECT_EQ(CountOnMeta(*model), 0);
-    ExpectSameOutput(Run(*model, inputs), *want);
+    ExpectSameOutput(RunModel(*model, inputs), *want);
   }
 }
 
@@ -164,7 +166,7 @@ TEST_P(DispatchTest, RandomSplitsComputeTheSame) {
   const ModelPtr model = Load(GetParam());
   ASSERT_NE(model, nullptr);
   const NamedTensors inputs = InputsOf(GetParam());
-  const absl::StatusOr<ModelOutput> want = Run(*model, inputs);
+  const absl::StatusOr<ModelOutput> want = RunModel(*model, inputs);
   ASSERT_THAT(want, IsOk());
   const auto weights = std::make_shared<FakeWeights>(model->state_dict());
   std::mt19937 random(7);
@@ -179,7 +181,7 @@ TEST_P(DispatchTest, RandomSplitsComputeTheSame) {
                 IsOk());
     EXPECT_EQ(model->hf_device_map(), map);
     for (int run = 0; run < 2; ++run) {
-      ExpectSameOutput(Run(*model, inputs), *want);
+      ExpectSameOutput(RunModel(*model, inputs), *want);
     }
     ASSERT_THAT(RemoveHooks(*model), IsOk());
   }
@@ -202,7 +204,7 @@ TEST_P(DispatchTest, FetchedBytesStayWithinTheBudget) {
   const int64_t ahead = LargestOf(*weights);
   ASSERT_THAT(DispatchModel(*model, {{"", "disk"}}, weights), IsOk());
   for (int run = 0; run < 3; ++run) {
-    ASSERT_THAT(Run(*model, InputsOf(GetParam())), IsOk());
+    ASSERT_THAT(RunModel(*model, InputsOf(GetParam())), IsOk());
     EXPECT_LE(weights->counts().live_bytes, ahead);
   }
   // A head may hold a bias of its own around a layer that runs within.
@@ -243,10 +245,10 @@ TEST(DispatchModelTest, TheNextModuleComesInWhileOneComputes) {
   const auto weights = std::make_shared<FakeWeights>(model->state_dict());
   const NamedTensors inputs = InputsOf("LlamaForCausalLM");
   ASSERT_THAT(DispatchModel(*model, {{"", "disk"}}, weights), IsOk());
-  ASSERT_THAT(Run(*model, inputs), IsOk());
+  ASSERT_THAT(RunModel(*model, inputs), IsOk());
   weights->ClearEvents();
   weights->delay = absl::Milliseconds(2);
-  ASSERT_THAT(Run(*model, inputs), IsOk());
+  ASSERT_THAT(RunModel(*model, inputs), IsOk());
   // Most come on the other thread, and begin before the one before is let go.
   int ahead = 0;
   int early = 0;
@@ -272,7 +274,7 @@ TEST(DispatchModelTest, TiedWeightsAreOneFetch) {
                             {.prefetch_bytes = int64_t{1} << 30}),
               IsOk());
   for (int run = 0; run < 2; ++run) {
-    ASSERT_THAT(Run(*model, InputsOf("GPT2LMHeadModel")), IsOk());
+    ASSERT_THAT(RunModel(*model, InputsOf("GPT2LMHeadModel")), IsOk());
   }
   EXPECT_EQ(weights->CountOf("get", "lm_head.weight"), 0);
   EXPECT_GT(weights->CountOf("get", "transformer.wte.weight"), 0);
@@ -281,7 +283,7 @@ TEST(DispatchModelTest, TiedWeightsAreOneFetch) {
 TEST(DispatchModelTest, AnErrorIsTheStatusOfTheCallAndTheNextOneWorks) {
   const ModelPtr model = Load("BertForMaskedLM");
   const NamedTensors inputs = InputsOf("BertForMaskedLM");
-  const absl::StatusOr<ModelOutput> want = Run(*model, inputs);
+  const absl::StatusOr<ModelOutput> want = RunModel(*model, inputs);
   ASSERT_THAT(want, IsOk());
   const auto weights = std::make_shared<FakeWeights>(model->state_dict());
   ASSERT_THAT(DispatchModel(*model, {{"", "disk"}}, weights), IsOk());
@@ -289,7 +291,7 @@ TEST(DispatchModelTest, AnErrorIsTheStatusOfTheCallAndTheNextOneWorks) {
     const std::string name = absl::StrCat(path, ".weight");
     if (weights->Find(name) == nullptr) continue;
     weights->Fail(name, absl::DataLossError("the file was cut"));
-    const absl::StatusOr<ModelOutput> output = Run(*model, inputs);
+    const absl::StatusOr<ModelOutput> output = RunModel(*model, inputs);
     if (!output.ok()) {  // A tied one goes by another name.
       EXPECT_THAT(output, StatusIs(absl::StatusCode::kDataLoss,
                                    AllOf(HasSubstr(name),
@@ -297,7 +299,7 @@ TEST(DispatchModelTest, AnErrorIsTheStatusOfTheCallAndTheNextOneWorks) {
     }
     EXPECT_LE(weights->counts().live_bytes, LargestOf(*weights));
     weights->Mend();
-    ExpectSameOutput(Run(*model, inputs), *want);
+    ExpectSameOutput(RunModel(*model, inputs), *want);
   }
   EXPECT_TRUE(at::GradMode::is_enabled());
 }
@@ -305,7 +307,7 @@ TEST(DispatchModelTest, AnErrorIsTheStatusOfTheCallAndTheNextOneWorks) {
 TEST(DispatchModelTest, SeveralThreadsMayCallAtOnce) {
   const ModelPtr model = Load("T5ForConditionalGeneration");
   const NamedTensors inputs = InputsOf("T5ForConditionalGeneration");
-  const absl::StatusOr<ModelOutput> want = Run(*model, inputs);
+  const absl::StatusOr<ModelOutput> want = RunModel(*model, inputs);
   ASSERT_THAT(want, IsOk());
   const auto weights = std::make_shared<FakeWeights>(model->state_dict());
   ASSERT_THAT(DispatchModel(*model, {{"", "disk"}}, weights), IsOk());
@@ -313,7 +315,7 @@ TEST(DispatchModelTest, SeveralThreadsMayCallAtOnce) {
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int run = 0; run < 5; ++run) {
-        ExpectSameOutput(Run(*model, inputs), *want);
+        ExpectSameOutput(RunModel(*model, inputs), *want);
       }
     });
   }
@@ -387,7 +389,7 @@ class CountingHook : public ModuleHook {
 TEST(DispatchModelTest, RemovingHooksLeavesOthersAndMayFail) {
   const ModelPtr model = Load("LlamaForCausalLM");
   const NamedTensors inputs = InputsOf("LlamaForCausalLM");
-  const absl::StatusOr<ModelOutput> want = Run(*model, inputs);
+  const absl::StatusOr<ModelOutput> want = RunModel(*model, inputs);
   const auto counting = std::make_shared<CountingHook>();
   model->ForEachModule([&](const std::string& path, Module& module) {
     if (path == "model.norm") module.AddHook(counting);
@@ -399,10 +401,10 @@ TEST(DispatchModelTest, RemovingHooksLeavesOthersAndMayFail) {
                                             HasSubstr("model.norm.weight")));
   EXPECT_TRUE(IsDispatched(*model));
   weights->Mend();
-  ExpectSameOutput(Run(*model, inputs), *want);
+  ExpectSameOutput(RunModel(*model, inputs), *want);
   ASSERT_THAT(RemoveHooks(*model), IsOk());
   EXPECT_FALSE(IsDispatched(*model));
-  ExpectSameOutput(Run(*model, inputs), *want);
+  ExpectSameOutput(RunModel(*model, inputs), *want);
   EXPECT_EQ(counting->count, 2);
   EXPECT_THAT(RemoveHooks(*model), IsOk()) << "again";
 }
