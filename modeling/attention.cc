@@ -29,13 +29,22 @@ void CheckFusible(const AttentionArguments& arguments) {
   TORCH_CHECK(!arguments.head_mask.defined(), "head_mask", kNextStep);
 }
 
+// LibTorch's fused kernel keeps the logarithm of each row's sum; where a row
+// sees no key, the lowest value swallows it, and gradients come out wrong.
+bool LosesGradients(const AttentionArguments& arguments) {
+  return arguments.bias.defined() && at::GradMode::is_enabled() &&
+         (arguments.query.requires_grad() || arguments.key.requires_grad() ||
+          arguments.value.requires_grad() || arguments.bias.requires_grad());
+}
+
 bool IsFusible(const AttentionArguments& arguments) {
   if (arguments.always_fused) {
     CheckFusible(arguments);
-    return true;
+    return !LosesGradients(arguments);
   }
   return !arguments.need_probabilities && !arguments.head_mask.defined() &&
-         arguments.dropout_probability == 0.0 && !HasNarrowBias(arguments);
+         arguments.dropout_probability == 0.0 && !HasNarrowBias(arguments) &&
+         !LosesGradients(arguments);
 }
 
 // The bias of heads `part`, `part` + parts, .. of all heads.
