@@ -237,11 +237,11 @@ TEST(FlopCounterTest, CountsOperatorsAndNotWhatTheyCallInside) {
 
 TEST(FlopCounterTest, NamesOperatorsThatHaveNoFormula) {
   FlopCounter counter;
-  at::conv1d(at::ones({1, 2, 8}), at::ones({3, 2, 3}));
+  at::digamma(at::ones({3}));
   at::erfinv(at::zeros({3}));
   const ExactFlops flops = counter.Count();
   EXPECT_THAT(flops.unknown, testing::Contains("erfinv"));
-  EXPECT_THAT(flops.unknown, testing::Contains(HasSubstr("convolution")));
+  EXPECT_THAT(flops.unknown, testing::Contains("digamma"));
   EXPECT_THAT(flops.unknown, testing::SizeIs(2));
 }
 

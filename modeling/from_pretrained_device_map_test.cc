@@ -133,7 +133,7 @@ TEST_P(GoldenOffloadTest, PlacesAndComputesAsThePeer) {
   const NamedTensors golden = ReadGolden(folder + "/io.safetensors", "out.");
   EXPECT_THAT(
       output->find("logits")->to(at::kFloat),
-      IsCloseTo(golden.at("logits").to(at::kFloat), is_bf16 ? 2e-2 : 1e-5));
+      IsCloseTo(golden.at("logits").to(at::kFloat), is_bf16 ? 4e-2 : 1e-5));
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, GoldenOffloadTest,

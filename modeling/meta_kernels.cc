@@ -76,6 +76,13 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> LayerNorm(
           at::empty(rows, self.options()), at::empty(rows, self.options())};
 }
 
+at::Tensor Abs(const at::Tensor& self) { return at::empty_like(self); }
+
+at::Tensor& AbsOut(const at::Tensor& self, at::Tensor& out) {
+  out.resize_(self.sizes());
+  return out;
+}
+
 at::Tensor ReverseSub(const at::Tensor& self, const at::Tensor& other,
                       const at::Scalar& alpha) {
   return at::sub(other, self, alpha);
@@ -95,6 +102,8 @@ class Registration {
     Add("native_dropout", "", Dropout);
     Add("native_layer_norm", "", LayerNorm);
     Add("rsub", "Tensor", ReverseSub);
+    Add("abs", "", Abs);
+    Add("abs", "out", AbsOut);
   }
 
  private:

@@ -8,7 +8,9 @@
 #include "ATen/Parallel.h"
 #include "ATen/core/Tensor.h"
 #include "ATen/core/grad_mode.h"
+#include "ATen/core/ivalue.h"
 #include "ATen/ops/empty.h"
+#include "ATen/record_function.h"
 #include "modeling/few_row_kernels.h"
 #include "modeling/kernel_dtype.h"
 
@@ -135,6 +137,11 @@ std::optional<at::Tensor> AttendOneQuery(const AttentionArguments& arguments) {
   if (!dtype.has_value()) return std::nullopt;
   const std::optional<at::Tensor> bias = Bias(arguments);
   if (!bias.has_value()) return std::nullopt;
+  // Seen as the operator it stands for by whoever listens to LibTorch's
+  // (exact_flops.h).
+  RECORD_FUNCTION("pretrained::scaled_dot_product_attention",
+                  (std::vector<c10::IValue>{arguments.query, arguments.key,
+                                            arguments.value, arguments.bias}));
   const at::Tensor& key = arguments.key;
   const int64_t groups = key.size(1);
   const int64_t heads = arguments.query.size(1);
