@@ -220,6 +220,7 @@ bool ComputesNothing(absl::string_view name) {
        "split_with_sizes", "chunk", "unbind", "unfold", "diagonal",
        "as_strided", "alias", "detach", "view_as", "movedim", "lift_fresh",
        "resolve_conj", "resolve_neg", "contiguous", "set_data", "set",
+       "result_type", "can_cast",
        // Copies, whole or in part.
        "clone", "copy", "_to_copy", "to", "type_as", "cat", "stack", "repeat",
        "repeat_interleave", "flip", "roll", "tril", "triu", "index",
