@@ -83,6 +83,18 @@ at::Tensor& AbsOut(const at::Tensor& self, at::Tensor& out) {
   return out;
 }
 
+// and, or
+at::Tensor& LogicalOut(const at::Tensor& self, const at::Tensor& other,
+                       at::Tensor& out) {
+  out.resize_(at::infer_size(self.sizes(), other.sizes()));
+  return out;
+}
+
+at::Tensor& LogicalNotOut(const at::Tensor& self, at::Tensor& out) {
+  out.resize_(self.sizes());
+  return out;
+}
+
 at::Tensor ReverseSub(const at::Tensor& self, const at::Tensor& other,
                       const at::Scalar& alpha) {
   return at::sub(other, self, alpha);
@@ -104,6 +116,9 @@ class Registration {
     Add("rsub", "Tensor", ReverseSub);
     Add("abs", "", Abs);
     Add("abs", "out", AbsOut);
+    Add("logical_and", "out", LogicalOut);
+    Add("logical_or", "out", LogicalOut);
+    Add("logical_not", "out", LogicalNotOut);
   }
 
  private:
