@@ -16,14 +16,10 @@
 // SlowStorage makes it. --save also writes the tensors, {save_seconds}. --hold
 // keeps them until stdin ends.
 
-#include <algorithm>
-#include <atomic>
 #include <cstdint>
-#include <cstring>
 #include <iostream>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -32,6 +28,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "benchmarks/tensor_sum.h"
 #include "checkpoint/byte_size.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/loading/engine_choice.h"
@@ -49,8 +46,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int64_t kPieceBytes = int64_t{8} << 20;  // A multiple of 32.
-
 struct Flags {
   std::string source;
   std::string sharing = "auto";
@@ -63,54 +58,6 @@ struct Flags {
   std::string max_shard_size = "10GB";
   bool hold = false;
 };
-
-uint64_t WordAt(const char* p) {
-  uint64_t word;
-  std::memcpy(&word, p, sizeof(word));
-  return word;
-}
-
-uint64_t SumOf(const char* data, int64_t bytes) {
-  // Four sums, so that an addition need not wait for the one before.
-  uint64_t sums[4] = {};
-  const char* p = data;
-  const char* const end = data + bytes;
-  for (; end - p >= 32; p += 32) {
-    for (int i = 0; i < 4; ++i) sums[i] += WordAt(p + 8 * i);
-  }
-  uint64_t sum = sums[0] + sums[1] + sums[2] + sums[3];
-  for (; p < end; p += 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, p, std::min<int64_t>(8, end - p));
-    sum += word;
-  }
-  return sum;
-}
-
-// Of all views, shared out among threads piece by piece.
-uint64_t SumOfAll(const std::vector<TensorView>& views) {
-  std::vector<std::pair<const char*, int64_t>> pieces;
-  for (const TensorView& view : views) {
-    const char* const data = static_cast<const char*>(view.data);
-    for (int64_t at = 0; at < view.nbytes; at += kPieceBytes) {
-      pieces.emplace_back(data + at, std::min(kPieceBytes, view.nbytes - at));
-    }
-  }
-  std::atomic<size_t> next = 0;
-  std::atomic<uint64_t> sum = 0;
-  const auto work = [&] {
-    for (size_t i; (i = next++) < pieces.size();) {
-      sum += SumOf(pieces[i].first, pieces[i].second);
-    }
-  };
-  std::vector<std::thread> threads;
-  for (unsigned t = 1; t < std::thread::hardware_concurrency(); ++t) {
-    threads.emplace_back(work);
-  }
-  work();
-  for (std::thread& thread : threads) thread.join();
-  return sum;
-}
 
 // Reads a byte of every page.
 void Touch(const std::vector<TensorView>& views) {
@@ -197,7 +144,7 @@ absl::Status Run(const Flags& flags) {
   Json document = {{"call_seconds", seconds()}};
   Touch(*views);
   document["seconds"] = seconds();
-  const uint64_t sum = SumOfAll(*views);
+  const uint64_t sum = SumOfTensors(*views);
   document["summed_seconds"] = seconds();
   int64_t bytes = 0;
   for (const TensorView& view : *views) bytes += view.nbytes;

@@ -29,7 +29,7 @@ import sys
 import tempfile
 
 import make_llama
-from process_timing import MB, cpu_name, memory_run, spread, timed_run, warm
+from process_timing import MB, cell, cpu_name, memory_run, spread, timed_run, warm
 from tensor_files import largest_difference, read_floats, write_integers
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -125,11 +125,6 @@ def speedups(figures):
     """{who: {quantity: peer's median / ours}}."""
     return {who: {quantity: series[quantity]["median"] / figures[OURS][quantity]["median"] for quantity, _ in QUANTITIES}
             for who, series in figures.items() if who != OURS}
-
-
-def cell(values):
-    digits = lambda value: f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-    return f"{digits(values['median'])} ({digits(values['min'])} to {digits(values['max'])})"
 
 
 def print_report(report):

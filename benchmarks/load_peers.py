@@ -38,7 +38,7 @@ import tempfile
 import time
 
 import make_llama
-from process_timing import MB, check_exit, cpu_name, spread, start, warm
+from process_timing import MB, cell, check_exit, cpu_name, memory_of, spread, start, warm
 
 HERE = pathlib.Path(__file__).resolve().parent
 PEER = str(HERE / "peers" / "load_checkpoint.py")
@@ -50,26 +50,6 @@ DIRECT_BLOCKS = ("1M", "4M", "16M")
 
 class NotThere(Exception):
     """A rival that cannot run here."""
-
-
-def memory_of(pid):
-    """(private, shared) bytes of a process and its children."""
-    private = shared = 0
-    try:
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-            for line in file:
-                if line.startswith("RssAnon:"):
-                    private += int(line.split()[1]) * 1024
-                elif line.startswith(("RssFile:", "RssShmem:")):
-                    shared += int(line.split()[1]) * 1024
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            children = file.read().split()
-    except (OSError, ValueError):
-        return private, shared
-    for child in children:
-        more = memory_of(int(child))
-        private, shared = private + more[0], shared + more[1]
-    return private, shared
 
 
 def watched_run(command, environment, log):
@@ -296,13 +276,6 @@ class Benchmark:
 
 
 # The report.
-
-def cell(values):
-    digits = lambda value: f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-    if values is None:
-        return ""
-    return f"{digits(values['median'])} ({digits(values['min'])} to {digits(values['max'])})"
-
 
 def first_of(figures):
     return next(name for name in figures if name.startswith("`"))

@@ -38,17 +38,21 @@ def timed_run(command, environment, log):
     return seconds, usage.ru_utime + usage.ru_stime
 
 
-def rss_anon(pid):
-    """Bytes of private memory of a process and all its children; 0 for what has ended."""
+def memory_of(pid):
+    """(private, shared) bytes of a process and all its children; 0 for what has ended."""
     try:
         with open(f"/proc/{pid}/status", "rb") as file:
             lines = file.read().split(b"\n")
         with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
             children = file.read().split()
     except OSError:
-        return 0
-    own = next((int(line.split()[1]) * 1024 for line in lines if line.startswith(b"RssAnon:")), 0)
-    return own + sum(rss_anon(int(child)) for child in children)
+        return 0, 0
+    of = lambda *names: sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(names))
+    private, shared = of(b"RssAnon:"), of(b"RssFile:", b"RssShmem:")
+    for child in children:
+        more = memory_of(int(child))
+        private, shared = private + more[0], shared + more[1]
+    return private, shared
 
 
 def memory_run(command, environment, log):
@@ -59,7 +63,7 @@ def memory_run(command, environment, log):
         ended, status, usage = os.wait4(pid, os.WNOHANG)
         if ended:
             break
-        peak = max(peak, rss_anon(pid))
+        peak = max(peak, memory_of(pid)[0])
         time.sleep(0.0005)
     check_exit(command, status, log)
     return peak, usage.ru_maxrss * 1024
@@ -78,6 +82,14 @@ def warm(folder):
 
 def spread(values):
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "runs": len(values)}
+
+
+def cell(values):
+    """spread() for a table; nothing where there is none."""
+    if values is None:
+        return ""
+    digits = lambda value: f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{digits(values['median'])} ({digits(values['min'])} to {digits(values['max'])})"
 
 
 def cpu_name():

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import time
 
-from process_timing import rss_anon, warm
+from process_timing import memory_of, warm
 
 HERE = pathlib.Path(__file__).resolve().parent
 PEER = HERE / "peers" / "torch_checkpoint.py"
@@ -43,7 +43,7 @@ def timed(command):
     peak = 0
     with subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
-            peak = max(peak, rss_anon(process.pid))
+            peak = max(peak, memory_of(process.pid)[0])
             time.sleep(0.002)
         seconds = time.perf_counter() - begin
         if process.returncode != 0:
