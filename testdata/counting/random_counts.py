@@ -12,12 +12,9 @@ cases stay where it says.
 
 writes cases.json here. Needs the Python environment of the golden data (../requirements.txt).
 """
-import argparse
 import json
-import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -26,6 +23,9 @@ import torch
 import transformers
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+import random_cases  # noqa: E402
+
 FAMILIES = ("bert", "bloom", "distilbert", "gpt2", "gpt_neox", "llama", "mistral", "opt", "roberta", "t5")
 FLAGS = (False, True)
 
@@ -76,24 +76,15 @@ def write(file, count, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--golden", action="store_true")
-    arguments = parser.parse_args()
+    arguments = random_cases.parse_arguments(__doc__)
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
-    sys.path.insert(0, str(HERE.parent))
     if arguments.golden:
         write(HERE / "cases.json", 40, "golden")
         return 0
     folder = pathlib.Path(tempfile.mkdtemp(prefix="counts_"))
     write(folder / "cases.json", arguments.count, arguments.seed)
-    run = subprocess.run(["bazel-bin/modeling/counting_golden_test"], env={**os.environ, "COUNTING_CASES": str(folder)},
-                         capture_output=True, text=True, check=False)
-    if run.returncode != 0:
-        print(run.stdout[-4000:], run.stderr[-2000:])
-        print(f"counting_golden_test fails; the cases are in {folder}")
+    if not random_cases.passes("counting_golden_test", "COUNTING_CASES", folder):
         return 1
     shutil.rmtree(folder)
     print(f"seed {arguments.seed}: {arguments.count} models agree")

@@ -11,13 +11,10 @@ forward, and runs that test on the cases. Where it fails, they stay where it say
 
 writes random_cases.json here. Needs the Python environment of the golden data (../requirements.txt).
 """
-import argparse
 import copy
 import json
-import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -28,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "counting")]
+import random_cases  # noqa: E402
 import random_counts  # noqa: E402  (of testdata/counting)
 
 
@@ -58,11 +56,7 @@ def write(file, count, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--golden", action="store_true")
-    arguments = parser.parse_args()
+    arguments = random_cases.parse_arguments(__doc__)
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
     torch.manual_seed(0)
@@ -71,11 +65,7 @@ def main():
         return 0
     folder = pathlib.Path(tempfile.mkdtemp(prefix="flops_"))
     write(folder / "random_cases.json", arguments.count, arguments.seed)
-    run = subprocess.run(["bazel-bin/modeling/exact_flops_test", "--gtest_filter=*RandomModels"],
-                         env={**os.environ, "FLOPS_CASES": str(folder)}, capture_output=True, text=True, check=False)
-    if run.returncode != 0:
-        print(run.stdout[-4000:], run.stderr[-2000:])
-        print(f"exact_flops_test fails; the cases are in {folder}")
+    if not random_cases.passes("exact_flops_test", "FLOPS_CASES", folder, "--gtest_filter=*RandomModels"):
         return 1
     shutil.rmtree(folder)
     print(f"seed {arguments.seed}: {arguments.count} models agree")

@@ -12,13 +12,9 @@ tests on them. Where a test fails, the cases stay where it says.
 writes the causal cases that are stored beside this script. Needs the Python environment of the golden data
 (../requirements.txt).
 """
-import argparse
 import json
-import os
 import pathlib
-import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import types
@@ -30,6 +26,10 @@ from transformers.models.llama.modeling_llama import LlamaModel
 from transformers.models.mistral.modeling_mistral import MistralModel
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+import random_cases  # noqa: E402
+import random_models  # noqa: E402
+
 TESTS = ("attention_mask_test", "causal_mask_test")
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 
@@ -43,11 +43,7 @@ class Model(ModuleUtilsMixin):
     dtype = property(lambda self: self.dtype_)
 
 
-class Draw:
-    def __init__(self, name):
-        self.rng = random.Random(name)
-        self.generator = torch.Generator().manual_seed(self.rng.getrandbits(60))
-
+class Draw(random_models.Draw):
     def mask(self, *shape):
         """Of ones and zeros, of any dtype; or of fractions; all ones or zeros now and then."""
         noise = torch.rand(shape, generator=self.generator)
@@ -137,11 +133,7 @@ def write_causal(folder, count, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--golden", action="store_true")
-    arguments = parser.parse_args()
+    arguments = random_cases.parse_arguments(__doc__)
     torch.set_num_threads(1)
     if arguments.golden:
         write_causal(HERE, 60, "golden")
@@ -150,11 +142,7 @@ def main():
     write(folder, mixin_case, arguments.count, arguments.seed, "cases.json", "masks.safetensors")
     write_causal(folder, arguments.count, arguments.seed)
     for test in TESTS:
-        run = subprocess.run([f"bazel-bin/modeling/{test}"], env={**os.environ, "MASK_CASES": str(folder)},
-                             capture_output=True, text=True, check=False)
-        if run.returncode != 0:
-            print(run.stdout[-4000:], run.stderr[-2000:])
-            print(f"{test} fails; the cases are in {folder}")
+        if not random_cases.passes(test, "MASK_CASES", folder):
             return 1
     shutil.rmtree(folder)
     print(f"seed {arguments.seed}: {arguments.count} masks and {arguments.count} causal masks agree")
