@@ -73,22 +73,19 @@ std::function<absl::Status(TensorSink)> Producer(const at::Tensor& tensor) {
   };
 }
 
-// The same for one that is read now; `described` is its place on meta.
-std::function<absl::Status(TensorSink)> OffloadedProducer(
+// Reads the offloaded weight `name`; `described` is its place on meta.
+absl::StatusOr<at::Tensor> ReadOffloaded(
     const std::string& name, const at::Tensor& described,
     const std::function<absl::StatusOr<at::Tensor>()>& read) {
-  return [name, described, read](TensorSink sink) -> absl::Status {
-    absl::StatusOr<at::Tensor> tensor = read();
-    if (!tensor.ok()) return tensor.status();
-    if (tensor->sizes() != described.sizes() ||
-        tensor->scalar_type() != described.scalar_type()) {
-      return absl::DataLossError(
-          absl::StrCat("tensor '", name,
-                       "': the offloaded weight has another shape or dtype "
-                       "than the model's"));
-    }
-    return Producer(*tensor)(sink);
-  };
+  absl::StatusOr<at::Tensor> tensor = read();
+  if (!tensor.ok() || (tensor->sizes() == described.sizes() &&
+                       tensor->scalar_type() == described.scalar_type())) {
+    return tensor;
+  }
+  return absl::DataLossError(
+      absl::StrCat("tensor '", name,
+                   "': the offloaded weight has another shape or dtype than "
+                   "the model's"));
 }
 
 absl::StatusOr<std::vector<TensorToWrite>> TensorsToWrite(
@@ -110,8 +107,12 @@ absl::StatusOr<std::vector<TensorToWrite>> TensorsToWrite(
     if (first[index] != index) {
       written.alias_of = first[index];
     } else if (tensor.is_meta()) {
-      written.produce =
-          OffloadedProducer(name, tensor, model.offloaded.at(name));
+      written.produce = [name, tensor, read = model.offloaded.at(name)](
+                            TensorSink sink) -> absl::Status {
+        absl::StatusOr<at::Tensor> values = ReadOffloaded(name, tensor, read);
+        if (!values.ok()) return values.status();
+        return Producer(*values)(sink);
+      };
     } else if (tensor.is_cpu() && tensor.is_contiguous()) {
       written.data = tensor.const_data_ptr();
       if (written.data == nullptr) written.produce = Producer(tensor);
@@ -202,7 +203,8 @@ absl::StatusOr<SavedCheckpoint> SaveModel(
       for (const TensorToWrite& tensor : shard) {
         at::Tensor values = by_name.at(tensor.name);
         if (values.is_meta()) {
-          absl::StatusOr<at::Tensor> read = model.offloaded.at(tensor.name)();
+          absl::StatusOr<at::Tensor> read = ReadOffloaded(
+              tensor.name, values, model.offloaded.at(tensor.name));
           if (!read.ok()) return read.status();
           values = *std::move(read);
         }
