@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "modeling/few_row_kernels.h"
 #include "modeling/kernel_dtype.h"
+#include "modeling/wants_gradient.h"
 
 namespace pretrained {
 namespace {
@@ -21,7 +22,7 @@ using at::Tensor;
 std::optional<Tensor> GeluNewInOnePass(const Tensor& x) {
   const std::optional<MatrixDtype> dtype = KernelDtype(x.scalar_type());
   if (!dtype.has_value() || !x.is_cpu() || !x.is_contiguous() ||
-      (at::GradMode::is_enabled() && x.requires_grad())) {
+      WantsGradient(x)) {
     return std::nullopt;
   }
   const Tensor y = at::empty(x.sizes(), x.options());

@@ -8,6 +8,7 @@
 
 #include "ATen/ATen.h"
 #include "modeling/one_query_attention.h"
+#include "modeling/wants_gradient.h"
 
 namespace pretrained {
 namespace {
@@ -32,9 +33,9 @@ void CheckFusible(const AttentionArguments& arguments) {
 // LibTorch's fused kernel keeps the logarithm of each row's sum; where a row
 // sees no key, the lowest value swallows it, and gradients come out wrong.
 bool LosesGradients(const AttentionArguments& arguments) {
-  return arguments.bias.defined() && at::GradMode::is_enabled() &&
-         (arguments.query.requires_grad() || arguments.key.requires_grad() ||
-          arguments.value.requires_grad() || arguments.bias.requires_grad());
+  return arguments.bias.defined() &&
+         WantsGradient(arguments.query, arguments.key, arguments.value,
+                       arguments.bias);
 }
 
 bool IsFusible(const AttentionArguments& arguments) {
@@ -113,11 +114,11 @@ at::Tensor MatmulByGroup(const at::Tensor& x, const at::Tensor& y) {
 }  // namespace
 
 AttentionResult Attend(const AttentionArguments& arguments) {
-  if (IsFusible(arguments) && arguments.dropout_probability == 0.0) {
+  if (IsFusible(arguments)) {
     std::optional<at::Tensor> context = AttendOneQuery(arguments);
-    if (context.has_value()) return {.context = *std::move(context)};
+    return {.context =
+                context.has_value() ? *std::move(context) : Fused(arguments)};
   }
-  if (IsFusible(arguments)) return {.context = Fused(arguments)};
   at::Tensor scores =
       MatmulByGroup(arguments.query, arguments.key.transpose(-1, -2));
   if (arguments.scale != 1.0) scores = scores * arguments.scale;

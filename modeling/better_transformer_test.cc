@@ -160,14 +160,7 @@ TEST_P(BetterTransformerTest, RefusesWhatTheKernelCannotAndSaving) {
 
 INSTANTIATE_TEST_SUITE_P(Families, BetterTransformerTest,
                          testing::ValuesIn(TrainingFixtures()),
-                         [](const testing::TestParamInfo<std::string>& info) {
-                           std::string name =
-                               info.param.substr(info.param.rfind('/') + 1);
-                           for (char& c : name) {
-                             if (c == '-') c = '_';
-                           }
-                           return name;
-                         });
+                         FixtureTestName);
 
 AttentionArguments RandomArguments() {
   at::manual_seed(2);

@@ -7,12 +7,12 @@
 
 #include "ATen/Parallel.h"
 #include "ATen/core/Tensor.h"
-#include "ATen/core/grad_mode.h"
 #include "ATen/core/ivalue.h"
 #include "ATen/ops/empty.h"
 #include "ATen/record_function.h"
 #include "modeling/few_row_kernels.h"
 #include "modeling/kernel_dtype.h"
+#include "modeling/wants_gradient.h"
 
 namespace pretrained {
 namespace {
@@ -26,11 +26,6 @@ constexpr int64_t kNumbersOfThread = 1 << 15;
 bool Fits(const at::Tensor& bias, const at::Tensor& weight) {
   return !bias.defined() || (bias.is_cpu() && bias.is_contiguous() &&
                              bias.scalar_type() == weight.scalar_type());
-}
-
-bool WantsGradient(const at::Tensor& x, const at::Tensor& weight) {
-  return at::GradMode::is_enabled() &&
-         (x.requires_grad() || weight.requires_grad());
 }
 
 struct Product {

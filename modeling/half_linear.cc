@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "ATen/core/Tensor.h"
-#include "ATen/core/grad_mode.h"
 #include "ATen/ops/empty.h"
 #include "ATen/ops/mm.h"
+#include "modeling/wants_gradient.h"
 
 namespace pretrained {
 namespace {
@@ -43,14 +43,12 @@ std::optional<at::Tensor> LinearOfHalf(const at::Tensor& x,
       x.numel() == 0 || HasHalfMatrixKernels(x.scalar_type())) {
     return std::nullopt;
   }
-  const bool wants_gradient = at::GradMode::is_enabled() &&
-                              (x.requires_grad() || weight.requires_grad() ||
-                               (bias.defined() && bias.requires_grad()));
   const at::Tensor matrix =  // [in, out]
       layout == WeightLayout::kOutIn ? weight.t() : weight;
   const int64_t in = matrix.size(0);
   const int64_t out = matrix.size(1);
-  if (wants_gradient || x.size(-1) != in || out == 0) return std::nullopt;
+  if (WantsGradient(x, weight, bias) || x.size(-1) != in || out == 0)
+    return std::nullopt;
   const at::Tensor rows = x.reshape({-1, in}).to(at::kFloat);
   at::Tensor y = at::empty({rows.size(0), out}, rows.options());
   const int64_t block = std::max<int64_t>(1, kBlockNumbers / in);

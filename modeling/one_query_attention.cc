@@ -7,12 +7,12 @@
 
 #include "ATen/Parallel.h"
 #include "ATen/core/Tensor.h"
-#include "ATen/core/grad_mode.h"
 #include "ATen/core/ivalue.h"
 #include "ATen/ops/empty.h"
 #include "ATen/record_function.h"
 #include "modeling/few_row_kernels.h"
 #include "modeling/kernel_dtype.h"
+#include "modeling/wants_gradient.h"
 
 namespace pretrained {
 namespace {
@@ -24,13 +24,6 @@ constexpr int64_t kNumbersOfThread = 1 << 16;
 bool HasWholeHeads(const at::Tensor& x) {
   return x.is_cpu() && x.dim() == 4 && x.stride(3) == 1 &&
          (x.size(2) == 1 || x.stride(2) == x.size(3));
-}
-
-bool WantsGradient(const AttentionArguments& arguments) {
-  return at::GradMode::is_enabled() &&
-         (arguments.query.requires_grad() || arguments.key.requires_grad() ||
-          arguments.value.requires_grad() ||
-          (arguments.bias.defined() && arguments.bias.requires_grad()));
 }
 
 // The bias as float32, [b, h, k] by its strides; 0 where it is the same for
@@ -67,7 +60,8 @@ bool CanAttend(const AttentionArguments& arguments) {
          value.scalar_type() == query.scalar_type() &&
          (!arguments.is_causal || key.size(2) == 1) &&
          !arguments.need_probabilities && !arguments.head_mask.defined() &&
-         arguments.dropout_probability == 0.0 && !WantsGradient(arguments);
+         arguments.dropout_probability == 0.0 &&
+         !WantsGradient(query, key, value, arguments.bias);
 }
 
 const char* At(const at::Tensor& x, int64_t row, int64_t head) {

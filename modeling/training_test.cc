@@ -264,14 +264,7 @@ TEST_P(TrainingTest, InputsWantGradientsWhereAskedFor) {
 
 INSTANTIATE_TEST_SUITE_P(Families, TrainingTest,
                          testing::ValuesIn(TrainingFixtures()),
-                         [](const testing::TestParamInfo<std::string>& info) {
-                           std::string name =
-                               info.param.substr(info.param.rfind('/') + 1);
-                           for (char& c : name) {
-                             if (c == '-') c = '_';
-                           }
-                           return name;
-                         });
+                         FixtureTestName);
 
 }  // namespace
 }  // namespace pretrained

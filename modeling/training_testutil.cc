@@ -36,6 +36,12 @@ std::vector<std::string> TrainingFixtures() {
   return fixtures;
 }
 
+std::string FixtureTestName(const testing::TestParamInfo<std::string>& info) {
+  std::string name = info.param.substr(info.param.rfind('/') + 1);
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
 absl::StatusOr<std::shared_ptr<PretrainedModel>> LoadWithDropout(
     const std::string& fixture, double dropout) {
   const auto facts = ReadJsonFile(absl::StrCat(fixture, "/facts.json"));

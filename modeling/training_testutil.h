@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "c10/core/Allocator.h"
 #include "c10/core/Device.h"
+#include "gtest/gtest.h"
 #include "modeling/model_output.h"
 #include "modeling/pretrained_model.h"
 
@@ -19,6 +20,9 @@ namespace pretrained {
 
 // The folders of testdata/models: all ten families.
 std::vector<std::string> TrainingFixtures();
+
+// The folder's own name, as a test's may be: "T5ForConditionalGeneration_v1_1".
+std::string FixtureTestName(const testing::TestParamInfo<std::string>& info);
 
 // The model of such a folder, in eval mode, whose dropout probabilities are all
 // `dropout`.
