@@ -185,7 +185,6 @@ class CallableModule : public Module {
   using Module::Module;
 
   Result Call(Arguments arguments) {
-    if (!has_hooks()) return Forward(arguments);
     return CallAs(std::move(arguments),
                   [this](const Arguments& given) { return Forward(given); });
   }

@@ -46,11 +46,8 @@ namespace pretrained {
 class InputRequireGradsHook : public ModuleHook {
  public:
   void PostForward(Module&, absl::Span<at::Tensor* const> results) override {
-    if (!is_on) return;
     for (at::Tensor* result : results) result->set_requires_grad(true);
   }
-
-  bool is_on = false;
 };
 
 PretrainedModel::PretrainedModel(PretrainedConfig config, ModelLayout layout,
@@ -214,22 +211,18 @@ bool PretrainedModel::supports_gradient_checkpointing() {
 }
 
 void PretrainedModel::EnableInputRequireGrads() {
-  if (input_require_grads_ == nullptr) {
-    input_require_grads_ = std::make_shared<InputRequireGradsHook>();
-    const std::string path = InputEmbeddingsPath();
-    ForEachModule([&](const std::string& name, Module& module) {
-      if (name == path) module.AddHook(input_require_grads_);
-    });
-  }
-  input_require_grads_->is_on = true;
+  if (input_require_grads_ != nullptr) return;
+  input_require_grads_ = std::make_shared<InputRequireGradsHook>();
+  get_input_embeddings()->AddHook(input_require_grads_);
 }
 
 absl::Status PretrainedModel::DisableInputRequireGrads() {
-  if (input_require_grads_ == nullptr || !input_require_grads_->is_on) {
+  if (input_require_grads_ == nullptr) {
     return absl::FailedPreconditionError(absl::StrCat(
         class_name(), ": EnableInputRequireGrads() is not in effect"));
   }
-  input_require_grads_->is_on = false;
+  get_input_embeddings()->RemoveHook(input_require_grads_.get());
+  input_require_grads_ = nullptr;
   return absl::OkStatus();
 }
 

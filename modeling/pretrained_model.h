@@ -286,7 +286,7 @@ class PretrainedModel : public Module {
                              bool exclude_embeddings = true);
 
   // Records how forwards change this process's resident memory, by module, from
-  // now on (memory_hooks.h). Once is enough: again does nothing.
+  // now on (memory_hooks.h). Again only resets what was recorded.
   void add_memory_hooks();
   // What was recorded becomes 0. Does nothing without add_memory_hooks().
   void reset_memory_hooks_state();
