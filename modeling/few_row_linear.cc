@@ -137,7 +137,7 @@ std::optional<at::Tensor> LinearOfFewRows(const at::Tensor& x,
   const bool out_first = layout == WeightLayout::kOutIn;
   const int64_t in = weight.size(out_first ? 1 : 0);
   if (x.size(-1) != in || x.numel() == 0 || x.numel() / in > kFewRows ||
-      WantsGradient(x, weight)) {
+      WantsGradient(x, weight, bias)) {
     return std::nullopt;
   }
   const std::optional<MatrixDtype> dtype = KernelDtype(weight.scalar_type());

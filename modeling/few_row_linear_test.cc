@@ -157,6 +157,9 @@ TEST(FewRowLinearTest, LeavesTheRestToLibTorch) {
   EXPECT_FALSE(is_done(x.to(at::kHalf), weight));
   EXPECT_FALSE(is_done(x, at::randn({30, 300})));
   EXPECT_FALSE(is_done(x, at::randn({300, 300}).requires_grad_(true)));
+  EXPECT_FALSE(LinearOfFewRows(x, weight, at::randn({300}).requires_grad_(true),
+                               WeightLayout::kOutIn)
+                   .has_value());
   EXPECT_FALSE(LinearOfFewRows(x, weight, at::randn({300}).to(at::kHalf),
                                WeightLayout::kOutIn)
                    .has_value());
