@@ -29,16 +29,18 @@ using TensorsByName = absl::flat_hash_map<std::string, at::Tensor>;
 absl::Status PretrainedModel::CheckSurgery(absl::string_view doing) {
   // A model that is all on the meta device is a plan, which may change.
   std::string away;
-  bool is_any_here = false;
+  bool is_plan = true;
   for (const NamedSlot& slot : TensorSlots()) {
     if (slot.is_buffer) continue;
     if (!slot.tensor.is_meta()) {
-      is_any_here = true;
-    } else if (away.empty()) {
-      away = slot.name;
+      is_plan = false;
+      continue;
     }
+    if (away.empty()) away = slot.name;
+    // A hook has its values.
+    if (slot.owner->ParameterReader(LastPart(slot.name))) is_plan = false;
   }
-  if (!is_any_here || away.empty()) return absl::OkStatus();
+  if (is_plan || away.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       doing, ": '", away,
       "' and others are offloaded, and have no values here; load the model "

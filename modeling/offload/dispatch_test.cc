@@ -374,6 +374,24 @@ TEST(DispatchModelTest, RefusesMapsThatDoNotFitAndChangesNothing) {
                        HasSubstr("RemoveHooks")));
 }
 
+TEST(DispatchModelTest, RefusesSurgeryOnWhatIsElsewhere) {
+  const ModelPtr model = Load("BertForMaskedLM");
+  const auto weights = std::make_shared<FakeWeights>(model->state_dict());
+  for (const DeviceMapEntries& map :
+       {DeviceMapEntries{{"", "disk"}},
+        DeviceMapEntries{{"", "cpu"}, {"bert.encoder", "disk"}}}) {
+    ASSERT_THAT(DispatchModel(*model, map, weights), IsOk());
+    EXPECT_THAT(model->ResizeTokenEmbeddings(200),
+                StatusIs(absl::StatusCode::kFailedPrecondition,
+                         HasSubstr("offloaded")));
+    EXPECT_THAT(model->PruneHeads({{0, {1}}}),
+                StatusIs(absl::StatusCode::kFailedPrecondition,
+                         HasSubstr("offloaded")));
+    ASSERT_THAT(RemoveHooks(*model), IsOk());
+  }
+  EXPECT_THAT(model->ResizeTokenEmbeddings(200), IsOk());
+}
+
 TEST(DispatchModelTest, OneDeviceForAllTakesNoHooks) {
   const ModelPtr model = Load("LlamaForCausalLM");
   ASSERT_THAT(DispatchModel(*model, {{"", "cpu"}}, nullptr), IsOk());
