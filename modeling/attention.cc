@@ -132,9 +132,11 @@ AttentionResult Attend(const AttentionArguments& arguments) {
         scores.masked_fill(later, -std::numeric_limits<double>::infinity());
   }
   const at::ScalarType type = arguments.query.scalar_type();
-  at::Tensor probabilities = arguments.softmax_in_float32
-                                 ? at::softmax(scores, -1, at::kFloat).to(type)
-                                 : at::softmax(scores, -1);
+  const bool widens =
+      arguments.softmax_in_float32 && at::isReducedFloatingType(type);
+  at::Tensor probabilities =
+      (widens ? at::softmax(scores, -1, at::kFloat) : at::softmax(scores, -1))
+          .to(type);  // A bias may be wider.
   if (arguments.dropout_probability > 0.0) {
     probabilities = at::dropout(probabilities, arguments.dropout_probability,
                                 /*train=*/true);

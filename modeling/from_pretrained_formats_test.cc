@@ -53,7 +53,9 @@ TEST(FromPretrainedFormatsTest, EveryFormatGivesTheSameWeights) {
     auto model = BertModel::FromPretrained(formats + format,
                                            {.output_loading_info = &info});
     ASSERT_THAT(model, IsOk());
-    EXPECT_EQ(info.engine, "mapped");
+    // In legacy files tensors lie where no dtype is aligned.
+    EXPECT_EQ(info.engine,
+              format == std::string("bin-legacy") ? "buffered" : "mapped");
     const NamedTensors state = StateDictOfModel(**model);
     for (const auto& [name, tensor] : want) {
       EXPECT_TRUE(at::equal(state.at(name), tensor)) << name;

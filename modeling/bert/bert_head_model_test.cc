@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "ATen/ATen.h"
@@ -151,7 +152,7 @@ TEST(BertHeadModelTest, ResizingRefusesWhatIsNoSize) {
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("pad_to_multiple_of is 0")));
   EXPECT_EQ(*(*model)->config().GetInt("vocab_size"), 30);
-  ASSERT_THAT((*model)->ResizeTokenEmbeddings(-1, 16), IsOk());
+  ASSERT_THAT((*model)->ResizeTokenEmbeddings(std::nullopt, 16), IsOk());
   EXPECT_EQ(*(*model)->config().GetInt("vocab_size"), 32);
   EXPECT_EQ(TensorOf(**model, "cls.predictions.decoder.bias").size(0), 32);
 }
