@@ -167,17 +167,20 @@ absl::StatusOr<std::vector<at::Tensor>> ExpandHeadMask(
                     absl::StrCat("one entry for each of the ", num_heads,
                                  " attention heads is expected"));
   }
-  return CatchTorch("head_mask",
-                    [&]() -> absl::StatusOr<std::vector<at::Tensor>> {
-                      const at::Tensor mask = head_mask.to(dtype);
-                      for (int64_t i = 0; i < num_layers; ++i) {
-                        at::Tensor layer = rank == 1 ? mask : mask.select(0, i);
-                        if (rank != 5) layer = layer.reshape({1, -1, 1, 1});
-                        if (is_attention_chunked) layer = layer.unsqueeze(-1);
-                        layers[i] = layer;
-                      }
-                      return layers;
-                    });
+  return CatchTorch(
+      "head_mask", [&]() -> absl::StatusOr<std::vector<at::Tensor>> {
+        at::Tensor mask = head_mask.to(dtype);
+        if (rank != 5) {
+          mask = mask.reshape(
+              {rank == 1 ? 1 : num_layers, 1, mask.size(-1), 1, 1});
+        }
+        if (is_attention_chunked) mask = mask.unsqueeze(-1);
+        if (rank == 1) {
+          layers.assign(num_layers, mask.select(0, 0));
+          return layers;
+        }
+        return mask.unbind(0);
+      });
 }
 
 }  // namespace pretrained
