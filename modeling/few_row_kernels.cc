@@ -112,12 +112,32 @@ PRETRAINED_AVX2 inline float Sum(__m256 lanes) {
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
 
+// Adds the products of one vector of each row of x and each row of w.
+template <typename Dtype, int kRows, int kColumns>
+PRETRAINED_AVX2 inline __attribute__((always_inline)) void AddProducts(
+    const float* x, int64_t k, const typename Dtype::Number* w,
+    __m256 (&sums)[kRows][kColumns]) {
+  __m256 numbers[kColumns];
+#pragma GCC unroll 8
+  for (int j = 0; j < kColumns; ++j) numbers[j] = Dtype::Load(w + j * k);
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+    const __m256 row = _mm256_loadu_ps(x + i * k);
+#pragma GCC unroll 8
+    for (int j = 0; j < kColumns; ++j) {
+      sums[i][j] = _mm256_fmadd_ps(row, numbers[j], sums[i][j]);
+    }
+  }
+}
+
 // Several columns at once, so that x is read less often and no addition waits
-// for the one before.
+// for the one before. The rows of w that come next are fetched meanwhile: the
+// CPU foresees nothing beyond a page, which a row may be.
 template <typename Dtype, int kRows, int kColumns>
 PRETRAINED_AVX2 inline void DotsOfColumns(const float* x, int64_t k,
                                           const typename Dtype::Number* w,
                                           int64_t n, float* y) {
+  constexpr int64_t kLine = 64 / sizeof(typename Dtype::Number);
   __m256 sums[kRows][kColumns];
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
@@ -125,18 +145,19 @@ PRETRAINED_AVX2 inline void DotsOfColumns(const float* x, int64_t k,
     for (int j = 0; j < kColumns; ++j) sums[i][j] = _mm256_setzero_ps();
   }
   int64_t c = 0;
-  for (; c + kLanes <= k; c += kLanes) {
-    __m256 numbers[kColumns];
+  for (; c + kLine <= k; c += kLine) {
 #pragma GCC unroll 8
-    for (int j = 0; j < kColumns; ++j) numbers[j] = Dtype::Load(w + j * k + c);
-#pragma GCC unroll 8
-    for (int i = 0; i < kRows; ++i) {
-      const __m256 row = _mm256_loadu_ps(x + i * k + c);
-#pragma GCC unroll 8
-      for (int j = 0; j < kColumns; ++j) {
-        sums[i][j] = _mm256_fmadd_ps(row, numbers[j], sums[i][j]);
-      }
+    for (int j = 0; j < kColumns; ++j) {
+      _mm_prefetch(reinterpret_cast<const char*>(w + (kColumns + j) * k + c),
+                   _MM_HINT_T1);
     }
+#pragma GCC unroll 4
+    for (int64_t v = 0; v < kLine; v += kLanes) {
+      AddProducts<Dtype, kRows, kColumns>(x + c + v, k, w + c + v, sums);
+    }
+  }
+  for (; c + kLanes <= k; c += kLanes) {
+    AddProducts<Dtype, kRows, kColumns>(x + c, k, w + c, sums);
   }
   for (int i = 0; i < kRows; ++i) {
     for (int j = 0; j < kColumns; ++j) {
@@ -149,11 +170,54 @@ PRETRAINED_AVX2 inline void DotsOfColumns(const float* x, int64_t k,
   }
 }
 
+// One row: w is read from front to back, as fast as memory gives it. What lies
+// so many bytes ahead is fetched meanwhile, over the ends of rows and pages.
+template <typename Dtype>
+PRETRAINED_AVX2 inline float DotOfColumn(const float* x, int64_t k,
+                                         const typename Dtype::Number* w) {
+  constexpr int64_t kAheadBytes = 6144;
+  constexpr int64_t kLineBytes = 64;
+  constexpr int kSums = 4;  // No addition waits for the one before.
+  constexpr int64_t kStep = kSums * kLanes;
+  __m256 sums[kSums];
+#pragma GCC unroll 4
+  for (int i = 0; i < kSums; ++i) sums[i] = _mm256_setzero_ps();
+  int64_t c = 0;
+  for (; c + kStep <= k; c += kStep) {
+    const char* const ahead =
+        reinterpret_cast<const char*>(w + c) + kAheadBytes;
+#pragma GCC unroll 2
+    for (int64_t i = 0; i < kStep * int64_t{sizeof(*w)}; i += kLineBytes) {
+      _mm_prefetch(ahead + i, _MM_HINT_T0);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < kSums; ++i) {
+      const int64_t at = c + i * kLanes;
+      sums[i] = _mm256_fmadd_ps(_mm256_loadu_ps(x + at), Dtype::Load(w + at),
+                                sums[i]);
+    }
+  }
+  for (; c + kLanes <= k; c += kLanes) {
+    sums[0] =
+        _mm256_fmadd_ps(_mm256_loadu_ps(x + c), Dtype::Load(w + c), sums[0]);
+  }
+  float total = Sum(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]),
+                                  _mm256_add_ps(sums[2], sums[3])));
+  for (; c < k; ++c) total += x[c] * Dtype::One(w[c]);
+  return total;
+}
+
 template <typename Dtype, int kRows>
 PRETRAINED_AVX2 void Dots(const float* x, int64_t k,
                           const typename Dtype::Number* w, int64_t n,
                           int64_t begin, int64_t end, float* y) {
   constexpr int kColumns = kRows <= 3 ? 4 : kRows <= 4 ? 2 : 1;
+  if (kRows == 1) {
+    for (int64_t j = begin; j < end; ++j) {
+      y[j] = DotOfColumn<Dtype>(x, k, w + j * k);
+    }
+    return;
+  }
   int64_t j = begin;
   for (; j + kColumns <= end; j += kColumns) {
     DotsOfColumns<Dtype, kRows, kColumns>(x, k, w + j * k, n, y + j);
