@@ -18,6 +18,7 @@
 #include "dtypes/dtype.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "modeling/activations.h"
 #include "modeling/auto_model.h"
 #include "modeling/few_row_linear.h"
 #include "modeling/from_pretrained.h"
@@ -272,6 +273,21 @@ TEST(FlopCounterTest, KernelsForFewRowsCountAsWhatTheyStandFor) {
   EXPECT_EQ(ours.matmul(), 2 * 2 * 128 * 256);
   EXPECT_EQ(ours.matmul(), plain.matmul());
   EXPECT_EQ(ours.total(), plain.total());
+}
+
+// On the CPU it is one pass, on the meta device operation by operation.
+TEST(FlopCounterTest, GeluInOnePassCountsAsItsOperations) {
+  c10::InferenceMode no_gradients;
+  const ActivationFunction gelu = GetActivation("gelu_new");
+  const auto count = [&](at::Device device) {
+    FlopCounter counter;
+    gelu(at::empty({3, 40}, at::device(device).dtype(at::kFloat)));
+    return counter.Count();
+  };
+  const ExactFlops flops = count(at::kCPU);
+  EXPECT_EQ(flops.total(), 8 * 3 * 40);
+  EXPECT_EQ(flops.total(), count(at::kMeta).total());
+  EXPECT_THAT(flops.unknown, IsEmpty());
 }
 
 TEST(FlopCounterTest, CountsOnlyWhileItLives) {
