@@ -49,7 +49,8 @@ std::string FolderOf(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<FileWriter> FileWriter::Create(const std::string& path) {
+absl::StatusOr<FileWriter> FileWriter::Create(const std::string& path,
+                                              Durability durability) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {
     return absl::InvalidArgumentError(
@@ -61,7 +62,7 @@ absl::StatusOr<FileWriter> FileWriter::Create(const std::string& path) {
     std::string partial = absl::StrCat(path, ".", absl::Hex(random()));
     const int fd =
         open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd >= 0) return FileWriter(path, std::move(partial), fd);
+    if (fd >= 0) return FileWriter(path, std::move(partial), fd, durability);
     if (errno != EEXIST) return Failed(path, "created", errno);
   }
   return Failed(path, "created", EEXIST);
@@ -71,6 +72,7 @@ FileWriter::FileWriter(FileWriter&& other) noexcept
     : path_(std::move(other.path_)),
       partial_path_(std::exchange(other.partial_path_, "")),
       fd_(std::exchange(other.fd_, -1)),
+      durability_(other.durability_),
       size_bytes_(other.size_bytes_),
       written_back_(other.written_back_) {}
 
@@ -80,6 +82,7 @@ FileWriter& FileWriter::operator=(FileWriter&& other) noexcept {
     path_ = std::move(other.path_);
     partial_path_ = std::exchange(other.partial_path_, "");
     fd_ = std::exchange(other.fd_, -1);
+    durability_ = other.durability_;
     size_bytes_ = other.size_bytes_;
     written_back_ = other.written_back_;
   }
@@ -111,7 +114,7 @@ absl::Status FileWriter::Append(absl::string_view bytes) {
 // Only a hint: Commit() syncs, and reports what went wrong on the way.
 void FileWriter::StartWriteBack() {
   const int64_t waiting = size_bytes_ - written_back_;
-  if (waiting < kWriteBackBytes) return;
+  if (durability_ == Durability::kCached || waiting < kWriteBackBytes) return;
   sync_file_range(fd_, written_back_, waiting, SYNC_FILE_RANGE_WRITE);
   written_back_ = size_bytes_;
 }
@@ -135,13 +138,18 @@ absl::Status FileWriter::WriteAt(int64_t offset, absl::string_view bytes) {
 }
 
 absl::Status FileWriter::Commit() {
-  if (fsync(fd_) != 0) return Failed(path_, "synced", errno);
+  const bool synced = durability_ == Durability::kSynced;
+  if (synced && fsync(fd_) != 0) return Failed(path_, "synced", errno);
   const int fd = std::exchange(fd_, -1);
   if (close(fd) != 0) return Failed(path_, "closed", errno);
   if (rename(partial_path_.c_str(), path_.c_str()) != 0) {
     return Failed(path_, "put in place", errno);
   }
   partial_path_.clear();
+  return synced ? SyncFolder() : absl::OkStatus();
+}
+
+absl::Status FileWriter::SyncFolder() const {
   const int folder =
       open(FolderOf(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return absl::OkStatus();  // The name stands all the same.

@@ -11,6 +11,10 @@
 
 namespace pretrained {
 
+// What Commit() waits for: kSynced, that the file outlives a power cut;
+// kCached, only that every process sees it, for what can be made again.
+enum class Durability { kSynced, kCached };
+
 // A file that appears under its name only when it is whole.
 //
 //   absl::StatusOr<FileWriter> file = FileWriter::Create("model.safetensors");
@@ -25,7 +29,8 @@ class FileWriter {
  public:
   // kNotFound without the folder, kPermissionDenied where it may not be
   // written.
-  static absl::StatusOr<FileWriter> Create(const std::string& path);
+  static absl::StatusOr<FileWriter> Create(
+      const std::string& path, Durability durability = Durability::kSynced);
 
   FileWriter(FileWriter&& other) noexcept;
   FileWriter& operator=(FileWriter&& other) noexcept;
@@ -44,16 +49,20 @@ class FileWriter {
   absl::Status Commit();
 
  private:
-  FileWriter(std::string path, std::string partial_path, int fd)
+  FileWriter(std::string path, std::string partial_path, int fd,
+             Durability durability)
       : path_(std::move(path)),
         partial_path_(std::move(partial_path)),
-        fd_(fd) {}
+        fd_(fd),
+        durability_(durability) {}
   void Abandon();
   void StartWriteBack();
+  absl::Status SyncFolder() const;
 
   std::string path_;
   std::string partial_path_;  // Empty once committed or moved from.
   int fd_ = -1;
+  Durability durability_ = Durability::kSynced;
   int64_t size_bytes_ = 0;
   int64_t written_back_ = 0;  // Up to here the kernel was told to write.
 };

@@ -54,6 +54,21 @@ TEST(FileWriterTest, PutsTheFileInPlaceOnCommit) {
   EXPECT_EQ(FilesIn(folder), 1u);
 }
 
+// Not synced, but as whole, under its name, and alone.
+TEST(FileWriterTest, CachedFilesAreAsWhole) {
+  const std::string folder = Folder();
+  const std::string path = folder + "/a.bin";
+  absl::StatusOr<FileWriter> file =
+      FileWriter::Create(path, Durability::kCached);
+  ASSERT_THAT(file, IsOk());
+  EXPECT_THAT(file->Append(std::string(20 << 20, 'a')), IsOk());
+  EXPECT_FALSE(std::filesystem::exists(path));
+  FileWriter moved = *std::move(file);
+  EXPECT_THAT(moved.Commit(), IsOk());
+  EXPECT_EQ(std::filesystem::file_size(path), 20 << 20);
+  EXPECT_EQ(FilesIn(folder), 1u);
+}
+
 TEST(FileWriterTest, KeepsTheOldFileUntilCommit) {
   const std::string folder = Folder();
   const std::string path = folder + "/a.bin";

@@ -21,6 +21,10 @@
 namespace pretrained {
 namespace {
 
+// What is offloaded lies in the checkpoint, too: nothing is lost that would be
+// worth waiting for the disk.
+constexpr Durability kDurability = Durability::kCached;
+
 // The entries of the index that is there; none where there is no index.
 absl::StatusOr<std::vector<OffloadEntry>> ReadIndex(const std::string& path) {
   absl::StatusOr<std::unique_ptr<MappedFile>> file = MappedFile::Open(path);
@@ -66,7 +70,7 @@ absl::Status OffloadWriter::Add(const TensorToWrite& tensor) {
   absl::StatusOr<std::string> path =
       update_.NewFile(absl::StrCat(tensor.name, ".dat"));
   if (!path.ok()) return path.status();
-  absl::StatusOr<FileWriter> file = FileWriter::Create(*path);
+  absl::StatusOr<FileWriter> file = FileWriter::Create(*path, kDurability);
   if (!file.ok()) return file.status();
   status = ProduceBytes(
       tensor, [&](absl::string_view piece) { return file->Append(piece); });
@@ -102,7 +106,7 @@ absl::Status OffloadWriter::Commit() {
   }
   absl::StatusOr<std::string> path = update_.NewFile("index.json");
   if (!path.ok()) return path.status();
-  absl::StatusOr<FileWriter> file = FileWriter::Create(*path);
+  absl::StatusOr<FileWriter> file = FileWriter::Create(*path, kDurability);
   if (!file.ok()) return file.status();
   absl::Status status = file->Append(OffloadIndexJson(all));
   if (status.ok()) status = file->Commit();

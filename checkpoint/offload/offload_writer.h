@@ -24,7 +24,8 @@ namespace pretrained {
 //
 // Other weights that the folder has stay, in its index too. Until Commit(), and
 // after an error of any kind, the folder is as it was: what is written waits
-// beside it (FolderUpdate). A model that is mapped from files that are replaced
+// beside it (FolderUpdate). Files are not synced: after a power cut, load the
+// checkpoint again. A model that is mapped from files that are replaced
 // keeps the old ones.
 // Threads: one at a time.
 // Format: README.md.
