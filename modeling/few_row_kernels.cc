@@ -211,19 +211,19 @@ template <typename Dtype, int kRows>
 PRETRAINED_AVX2 void Dots(const float* x, int64_t k,
                           const typename Dtype::Number* w, int64_t n,
                           int64_t begin, int64_t end, float* y) {
-  constexpr int kColumns = kRows <= 3 ? 4 : kRows <= 4 ? 2 : 1;
-  if (kRows == 1) {
+  if constexpr (kRows == 1) {
     for (int64_t j = begin; j < end; ++j) {
       y[j] = DotOfColumn<Dtype>(x, k, w + j * k);
     }
-    return;
-  }
-  int64_t j = begin;
-  for (; j + kColumns <= end; j += kColumns) {
-    DotsOfColumns<Dtype, kRows, kColumns>(x, k, w + j * k, n, y + j);
-  }
-  for (; j < end; ++j) {
-    DotsOfColumns<Dtype, kRows, 1>(x, k, w + j * k, n, y + j);
+  } else {
+    constexpr int kColumns = kRows <= 3 ? 4 : kRows <= 4 ? 2 : 1;
+    int64_t j = begin;
+    for (; j + kColumns <= end; j += kColumns) {
+      DotsOfColumns<Dtype, kRows, kColumns>(x, k, w + j * k, n, y + j);
+    }
+    for (; j < end; ++j) {
+      DotsOfColumns<Dtype, kRows, 1>(x, k, w + j * k, n, y + j);
+    }
   }
 }
 
